@@ -1,0 +1,1 @@
+"""leadhub: inter-agency data exchange for Law Enforcement Assisted Diversion."""

@@ -1,0 +1,1 @@
+"""What agencies say about one diversion becomes one record and a list of disagreements."""

@@ -1,0 +1,41 @@
+"""Facts in YAML: read with pydantic, unknown keys refused, errors that name file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from leadhub.foundation.errors import TerminalError
+
+
+class Facts(BaseModel):
+    """Base of what is read from YAML: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=Facts)
+
+
+def read(path: Path, model: type[Model], reason: str) -> Model:
+    """One YAML file as `model`.
+
+    Raises: TerminalError with `reason` that names file, key and what was expected.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return model.model_validate(content)
+    except FileNotFoundError:
+        raise TerminalError(reason, f"[{path.name}] is missing") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise TerminalError(reason, f"[{path.name}] is not YAML{where}") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"[{'.'.join(map(str, e['loc'])) or 'file'}] {e['msg']}" for e in error.errors()
+        )
+        raise TerminalError(reason, f"[{path.name}]: {problems}") from None

@@ -1,0 +1,113 @@
+"""Files that are whole or absent: write aside, fsync, rename, fsync the folder.
+
+The order follows Pillai et al., "All File Systems Are Not Created Equal" (OSDI 2014): file, then
+folder, then rename, then the parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from leadhub.foundation.errors import TransientError
+
+CHUNK = 1 << 20
+
+
+def canonical_json(value: Any) -> bytes:
+    """Same value, same bytes: sorted keys, UTF-8, two-space indent, newline at the end."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_bytes())
+
+
+def sha256_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def io_errors(what: str) -> Iterator[None]:
+    """OSError becomes TransientError `disk_full` or `io_failed`; `what` names the act, not data."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = "disk_full" if full else "io_failed"
+        advice = "free space, then run the step again" if full else "the step may be run again"
+        name = errno.errorcode.get(error.errno or 0, "unknown error")
+        raise TransientError(reason, f"{what}: {name}; {advice}") from error
+
+
+@contextlib.contextmanager
+def writing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A handle whose bytes appear at `path` all at once, on success only.
+
+    Raises: TransientError `disk_full` or `io_failed`.
+    """
+    with io_errors(f"writing {path.name}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+            with os.fdopen(descriptor, "wb") as handle:
+                yield handle
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(aside, path)
+            fsync_folder(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes, mode: int = 0o600) -> None:
+    with writing(path, mode) as handle:
+        handle.write(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_bytes(path, canonical_json(value))
+
+
+def commit_folder(staging: Path, final: Path) -> None:
+    """Make a folder visible by one rename; every file in it reaches the disk first.
+
+    Raises: TransientError; FileExistsError cannot happen unless `final` was committed already.
+    """
+    with io_errors(f"committing {final.name}"):
+        for folder, _, names in os.walk(staging):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as handle:
+                    os.fsync(handle.fileno())
+            fsync_folder(Path(folder))
+        final.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(staging, final)
+        fsync_folder(final.parent)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a staging folder if it is there."""
+    with io_errors(f"removing {folder.name}"), contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)

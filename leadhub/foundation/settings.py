@@ -1,0 +1,62 @@
+"""Settings: where state lives and how the site works. From the environment, `LEADHUB_<NAME>`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leadhub.foundation.errors import TerminalError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseModel):
+    """One site's settings; immutable. Paths may be overridden one by one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: runtime state; git-ignored in the embedded default
+    var: Path = REPOSITORY / "var"
+    feeds: Path = REPOSITORY / "feeds"
+    agreements: Path = REPOSITORY / "agreements"
+    expectations: Path = REPOSITORY / "expectations"
+    time_zone: str = "America/New_York"
+    #: days a person has to complete intake; a site parameter (7, 14 and 30 are in use)
+    intake_window_days: int = Field(default=30, ge=1, le=365)
+    #: who signs the README of a delivery and answers disputes
+    steward_contact: str = "data-stewards@leadhub.example"
+    root_key_file: Path | None = None
+    signing_key_file: Path | None = None
+    decryption_key_file: Path | None = None
+
+    @property
+    def root_key(self) -> Path:
+        return self.root_key_file or self.var / "keys" / "root.key"
+
+    @property
+    def signing_key(self) -> Path:
+        return self.signing_key_file or self.var / "keys" / "signing.pgp"
+
+    @property
+    def decryption_key(self) -> Path:
+        return self.decryption_key_file or self.var / "keys" / "decryption.pgp"
+
+
+def load(environment: dict[str, str] | None = None) -> Settings:
+    """Settings from `LEADHUB_VAR`, `LEADHUB_TIME_ZONE`, … (names not known here are ignored).
+
+    Raises: TerminalError `settings_invalid` naming the variable.
+    """
+    given = os.environ if environment is None else environment
+    values = {
+        name: given[f"LEADHUB_{name.upper()}"]
+        for name in Settings.model_fields
+        if given.get(f"LEADHUB_{name.upper()}")
+    }
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        names = ", ".join(f"LEADHUB_{'.'.join(map(str, e['loc'])).upper()}" for e in error.errors())
+        raise TerminalError("settings_invalid", f"{names} is not valid; see docs/architecture.md") from None

@@ -1,0 +1,1 @@
+"""From identifiers to stable person ids: normalise, tokens, linkage, crosswalk."""

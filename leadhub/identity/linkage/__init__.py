@@ -1,0 +1,1 @@
+"""Tables of tokens in, scored pairs and clusters out."""

@@ -1,0 +1,1 @@
+"""What partners get: packaging, signing, delivery, receipts."""

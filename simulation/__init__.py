@@ -1,0 +1,1 @@
+"""A synthetic county with known truth, and its agencies as real servers. The core never imports it."""
