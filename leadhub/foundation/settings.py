@@ -27,6 +27,10 @@ class Settings(BaseModel):
     intake_window_days: int = Field(default=30, ge=1, le=365)
     #: who signs the README of a delivery and answers disputes
     steward_contact: str = "data-stewards@leadhub.example"
+    #: where alerts go: an address (through Airflow connection `alert_smtp`) …
+    alert_email: str | None = None
+    #: … and an Airflow connection id of a webhook
+    alert_webhook: str | None = None
     root_key_file: Path | None = None
     signing_key_file: Path | None = None
     decryption_key_file: Path | None = None

@@ -1,0 +1,41 @@
+# Two commands matter: `make demo` and `make test`. Both set everything up first.
+PYTHON ?= python3.11
+BIN := .venv/bin
+PERSONS ?= 5000
+
+.PHONY: help setup demo up test lint bench bench-night docs clean
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: .venv/ready   ## a virtual environment from the hash-pinned lock
+.venv/ready: requirements.lock bootstrap.lock pyproject.toml
+	@echo "leadhub: setting up .venv (a minute or two, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --require-hashes -r bootstrap.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup      ## two nights of a synthetic county through real servers (PERSONS=5000)
+	@$(BIN)/python -m simulation.demo --persons $(PERSONS)
+
+up: setup        ## the same, kept running, with Airflow's UI on loopback
+	@$(BIN)/python -m simulation.demo --persons $(PERSONS) --keep-running
+
+test: setup      ## the whole suite
+	@$(BIN)/python -m pytest
+
+lint: setup      ## style, types, import directions
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: bench-night   ## every benchmark
+
+bench-night: setup   ## one full night of 200,000 persons beside its floor
+	@$(BIN)/python -m benchmarks.night
+
+docs: setup      ## JSON Schemas of feeds and agreements, and the data dictionary, from the code
+	@$(BIN)/leadhub docs
+
+clean:           ## runtime state (not the environment)
+	rm -rf var

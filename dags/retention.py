@@ -1,0 +1,21 @@
+"""`retention`: keys of drops past their agreed day are destroyed, with a certificate; old versions are purged."""
+
+from airflow.sdk import DAG, CronTriggerTimetable, task
+
+from leadhub.airflow_adapter import SETTINGS, TASK_DEFAULTS, run
+
+with DAG(
+    dag_id="retention",
+    schedule=CronTriggerTimetable("0 12 * * *", timezone=SETTINGS.time_zone),
+    catchup=False,
+    max_active_runs=1,
+    default_args=TASK_DEFAULTS,
+    doc_md=__doc__,
+    tags=["upkeep"],
+) as dag:
+
+    @task
+    def destroy_expired():
+        return run("upkeep.retention")
+
+    destroy_expired()

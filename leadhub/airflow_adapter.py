@@ -1,0 +1,186 @@
+"""The only file that imports Airflow: a step becomes a task, an error becomes retry or failure.
+
+Transient errors are raised as they are, and Airflow retries with backoff; terminal ones become
+AirflowFailException, and nobody retries what only a person can mend. Neither carries a value.
+"""
+
+from __future__ import annotations
+
+import importlib
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import (
+    Asset,
+    AsyncCallback,
+    Connection,
+    CronPartitionTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    PokeReturnValue,
+)
+from airflow.sdk.exceptions import AirflowFailException
+
+from connectors import base
+from leadhub.foundation import settings as site_settings
+from leadhub.foundation.errors import TerminalError
+from leadhub.intake import feeds as feed_facts
+from leadhub.intake.feeds import Feed
+from leadhub.permission import agreements as agreement_facts
+
+SETTINGS = site_settings.load()
+#: site time at which a night begins
+NIGHT_BEGINS = (2, 0)
+#: minutes after the last cut-off by which every partner must have been served
+PUBLISH_WITHIN = timedelta(hours=2)
+
+#: for every task: transient errors are tried again; a failure tells the stewards
+TASK_DEFAULTS: dict[str, Any] = {
+    "retries": 4,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": 2,
+    "max_retry_delay": timedelta(minutes=10),
+    "on_failure_callback": lambda context: tell_stewards(_failure(context)),
+}
+
+
+def feeds() -> dict[str, Feed]:
+    return feed_facts.load_all(SETTINGS.feeds)
+
+
+def agreements() -> dict[str, agreement_facts.Agreement]:
+    return agreement_facts.load_all(SETTINGS.agreements)
+
+
+def feed_asset(feed_id: str) -> Asset:
+    """One partition a night: the feed's receipt, complete or not."""
+    return Asset(name=f"feed_{feed_id}", uri=f"leadhub://feed/{feed_id}")
+
+
+NIGHT_ASSET = Asset(name="reconciled_night", uri="leadhub://night")
+
+
+def release_asset(agreement_id: str) -> Asset:
+    return Asset(name=f"release_{agreement_id}", uri=f"leadhub://release/{agreement_id}")
+
+
+def nightly() -> CronPartitionTimetable:
+    """Every night in the site's time zone; the partition key is the night's date."""
+    hour, minute = NIGHT_BEGINS
+    return CronPartitionTimetable(
+        f"{minute} {hour} * * *", timezone=SETTINGS.time_zone, key_format="%Y-%m-%d"
+    )
+
+
+def night_of(dag_run: Any) -> str:
+    """The night is the partition key, never a run's logical date."""
+    return date.fromisoformat(dag_run.partition_key[:10]).isoformat()
+
+
+def _connect(name: str) -> base.Connection:
+    found = Connection.get(name)
+    return base.Connection(
+        host=found.host or "",
+        port=found.port or 0,
+        login=found.login or "",
+        password=found.password or "",
+        schema=found.schema or "",
+        extra=found.extra_dejson,
+    )
+
+
+def run(step: str, *arguments: str) -> dict[str, Any]:
+    """Run `module.function` of `leadhub.steps` on this site; returns its receipt.
+
+    Raises: AirflowFailException for what needs a person; TransientError as it is.
+    """
+    from leadhub.steps.site import open_site
+
+    module, _, function = step.partition(".")
+    act = getattr(importlib.import_module(f"leadhub.steps.{module}"), function)
+    try:
+        return act(open_site(_connect, SETTINGS), *arguments)
+    except TerminalError as error:
+        raise AirflowFailException(str(error)) from None
+
+
+def poke(step: str, *arguments: str) -> PokeReturnValue:
+    """`run` for a step that may have to wait: it says so with status `waiting`."""
+    receipt = run(step, *arguments)
+    return PokeReturnValue(is_done=receipt["status"] != "waiting", xcom_value=receipt)
+
+
+# alerts -------------------------------------------------------------------------------------------
+
+
+def _failure(context: Any) -> str:
+    instance = context["task_instance"]
+    night = context["dag_run"].partition_key
+    return (
+        f"{instance.dag_id}.{instance.task_id} stopped on night {night}: {context.get('exception')}\n"
+        "What to do: docs/runbook.md, by the reason code."
+    )
+
+
+def _notifiers(text: str) -> list[Any]:
+    """The notifiers that this site has set up (`LEADHUB_ALERT_EMAIL`, `LEADHUB_ALERT_WEBHOOK`)."""
+    chosen: list[Any] = []
+    subject = f"leadhub: {text.splitlines()[0]}"[:200]
+    if SETTINGS.alert_email:
+        from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+        chosen.append(
+            SmtpNotifier(
+                to=SETTINGS.alert_email,
+                from_email=SETTINGS.steward_contact,
+                subject=subject,
+                html_content=f"<pre>{text}</pre>",
+                smtp_conn_id="alert_smtp",
+            )
+        )
+    if SETTINGS.alert_webhook:
+        from airflow.providers.http.notifications import HttpNotifier
+
+        chosen.append(HttpNotifier(http_conn_id=SETTINGS.alert_webhook, json={"text": text}))
+    return chosen
+
+
+def tell_stewards(text: str) -> None:
+    for notifier in _notifiers(text):
+        notifier.notify({})
+
+
+async def tell_stewards_late(what: str) -> None:
+    """Deadline callback, run by the triggerer while the night is still waiting."""
+    text = f"{what} is late: nothing complete by its cut-off.\nWhat to do: docs/runbook.md, 'a late feed'."
+    for notifier in _notifiers(text):
+        await notifier.async_notify({})
+
+
+def _minutes(clock: str) -> int:
+    moment = datetime.strptime(clock, "%H:%M")  # noqa: DTZ007
+    return moment.hour * 60 + moment.minute
+
+
+def _after_begin(clock: str) -> timedelta:
+    begins = NIGHT_BEGINS[0] * 60 + NIGHT_BEGINS[1]
+    return timedelta(minutes=max(_minutes(clock) - begins, 1))
+
+
+def feed_deadline(feed: Feed) -> DeadlineAlert:
+    """An alert when the feed's night is not closed by its cut-off."""
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=_after_begin(feed.cutoff),
+        callback=AsyncCallback(tell_stewards_late, {"what": f"feed {feed.id}"}),
+        name=f"{feed.id} by {feed.cutoff}",
+    )
+
+
+def publish_deadline(partner: str) -> DeadlineAlert:
+    return DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=PUBLISH_WITHIN,
+        callback=AsyncCallback(tell_stewards_late, {"what": f"delivery to {partner}"}),
+        name=f"delivery to {partner}",
+    )

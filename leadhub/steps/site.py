@@ -1,0 +1,92 @@
+"""The site: everything a step needs, opened once. Connectors, contracts and facts are given to the core here."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from connectors.base import Connect, Connector
+from leadhub.foundation import keys as key_ring
+from leadhub.foundation import settings as site_settings
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.keys import Keys
+from leadhub.foundation.lake import Lake
+from leadhub.foundation.settings import Settings
+from leadhub.foundation.vocabulary import TableFacts
+from leadhub.intake import feeds as feed_facts
+from leadhub.intake.feeds import Feed
+from leadhub.intake.landing import Landing
+
+_CONNECTORS = {
+    "sql": ("connectors.sql", "SqlConnector"),
+    "rest": ("connectors.rest", "RestConnector"),
+    "sftp": ("connectors.sftp", "SftpConnector"),
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """One installation. `connect` resolves connection ids (Airflow's in the DAGs, else the environment)."""
+
+    settings: Settings
+    keys: Keys
+    connect: Connect
+
+    @cached_property
+    def lake(self) -> Lake:
+        return Lake(self.settings.var, self.keys)
+
+    @cached_property
+    def landing(self) -> Landing:
+        return Landing(self.settings.var, self.keys)
+
+    @cached_property
+    def feeds(self) -> dict[str, Feed]:
+        return feed_facts.load_all(self.settings.feeds)
+
+    @property
+    def leases(self) -> Path:
+        return self.settings.var / "lake" / "leases"
+
+    def feed(self, feed_id: str) -> Feed:
+        try:
+            return self.feeds[feed_id]
+        except KeyError:
+            raise TerminalError(
+                "feed_invalid", f"there is no feed [{feed_id}]; feeds/*.yaml name them"
+            ) from None
+
+    def contracts(self, feed: Feed) -> dict[str, Any]:
+        """Table → pandera model, in the order of the feed's tables."""
+        from schemas.contract import tables_of
+
+        models = tables_of(importlib.import_module(f"schemas.{feed.contract}"))
+        unknown = sorted(set(feed.tables) - set(models))
+        if unknown:
+            raise TerminalError("feed_invalid", f"[{feed.id}.yaml] maps tables that its contract lacks: {unknown}")
+        return {name: models[name] for name in feed.tables}
+
+    def facts(self, feed: Feed) -> dict[str, TableFacts]:
+        """Table → facts of its contract."""
+        from schemas.contract import facts
+
+        return {name: facts(model) for name, model in self.contracts(feed).items()}
+
+    def connector(self, feed: Feed) -> Connector:
+        module, name = _CONNECTORS[feed.connector]
+        kind = getattr(importlib.import_module(module), name)
+        return kind(feed, self.facts(feed), self.connect(feed.connection))
+
+
+def open_site(connect: Connect, settings: Settings | None = None) -> Site:
+    """The site of this environment; the root key is checked against the state before anything else.
+
+    Raises: TerminalError `settings_invalid`, `key_missing`, `wrong_key`.
+    """
+    chosen = settings or site_settings.load()
+    keys = key_ring.load(chosen.root_key)
+    key_ring.verify(keys, chosen.var / "lake" / "key_check.json")
+    return Site(chosen, keys, connect)
