@@ -9,28 +9,23 @@ from __future__ import annotations
 import base64
 import ipaddress
 import logging
-import math
 import random
 import re
 import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from urllib.parse import quote_plus
 
 import httpcore
 import httpx
 
-from connectors import strict_json
+from connectors import http_outcomes, strict_json
 from connectors.base import Connection
 from connectors.http_deadline import DeadlineTransport
-from leadhub.foundation import clock
-from leadhub.foundation.errors import LeadhubError, TerminalError, TransientError
+from leadhub.foundation.errors import TerminalError, TransientError
 
-_TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-_NOT_TAKEN = frozenset({400, 404, 405, 406, 411, 415, 422, 426})
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 _TOKEN_PATH = "/oauth/token"  # noqa: S105 — a path, no secret
 _DRAW = random.SystemRandom()
@@ -68,6 +63,8 @@ class Reply:
 
     def json(self, what: str) -> object:
         """The body as strict JSON. Raises: TransientError `bad_response`."""
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            raise strict_json.bad(what, "the body is encoded though identity was asked for")
         kind, _, parameters = self.headers.get("content-type", "").lower().partition(";")
         if kind.strip() != "application/json" or not re.fullmatch(
             r'\s*(charset="?utf-8"?)?\s*', parameters
@@ -106,22 +103,6 @@ def _trust(connection: Connection) -> ssl.SSLContext:
     return context
 
 
-def retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds the agency asks us to wait (RFC 9110 10.2.3); None where it does not say.
-
-    A date is read against the agency's own Date header, so that clocks need not agree.
-    """
-    text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+", text):
-        return float(text) if len(text) < 10 else math.inf
-    try:
-        until = parsedate_to_datetime(text)
-        sent = headers.get("date")
-        return max(0.0, (until - (parsedate_to_datetime(sent) if sent else clock.now())).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
 class HttpSession:
     """A connection to one agency for one run; a context manager.
 
@@ -129,9 +110,8 @@ class HttpSession:
     """
 
     def __init__(self, connection: Connection, budget: Budget):
-        # httpx logs whole URLs at INFO and httpcore headers at DEBUG: cursors and tokens stay out of logs
+        # httpx logs whole URLs at INFO, and a cursor may hold the key of a row
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        logging.getLogger("httpcore").setLevel(logging.WARNING)
         self._connection, self._budget = connection, budget
         self._transport = DeadlineTransport(_trust(connection))
         self._client = httpx.Client(
@@ -187,7 +167,7 @@ class HttpSession:
         conditional = headers is not None and "if-none-match" in headers
         if reply.status == 200 or (reply.status == 304 and conditional):
             return reply
-        raise _refusal(what, reply.status)
+        raise http_outcomes.refusal(what, reply.status)
 
     def _new_token(self) -> str:
         what = "the token request"
@@ -200,9 +180,9 @@ class HttpSession:
         )
         reply = self._persist(what, request)
         if reply.status in (400, 401, 403):
-            raise _refusal(what, 401)
+            raise http_outcomes.refusal(what, 401)
         if reply.status != 200:
-            raise _refusal(what, reply.status)
+            raise http_outcomes.refusal(what, reply.status)
         answer = reply.json(what)
         token = answer.get("access_token") if isinstance(answer, dict) else None
         kind = answer.get("token_type") if isinstance(answer, dict) else None
@@ -221,13 +201,16 @@ class HttpSession:
             except TransientError as error:
                 failure = error
             else:
-                if reply.status not in _TRY_AGAIN:
+                if reply.status not in http_outcomes.TRY_AGAIN:
                     return reply
-                failure, asked = _busy(what, reply.status), retry_after(reply.headers)
+                failure, asked = (
+                    http_outcomes.busy(what, reply.status),
+                    http_outcomes.retry_after(reply.headers),
+                )
             self._wait(failure, attempt, asked)
         reply = self._once(what, request)
-        if reply.status in _TRY_AGAIN:
-            raise _busy(what, reply.status)
+        if reply.status in http_outcomes.TRY_AGAIN:
+            raise http_outcomes.busy(what, reply.status)
         return reply
 
     def _wait(self, failure: TransientError, attempt: int, asked: float | None) -> None:
@@ -257,11 +240,9 @@ class HttpSession:
             httpcore.ConnectionNotAvailable,
             httpx.TransportError,
         ) as error:
-            raise _broken(what, error) from None
+            raise http_outcomes.broken(what, error) from None
 
     def _body(self, what: str, answer: httpx.Response) -> bytes:
-        if answer.headers.get("content-encoding", "identity").lower() != "identity":
-            raise strict_json.bad(what, "the body is encoded though identity was asked for")
         limit, body = self._budget.response_bytes, bytearray()
         for piece in answer.iter_raw():
             body += piece
@@ -270,46 +251,3 @@ class HttpSession:
                     "too_large", f"{what}: more than {limit} bytes; lower [page_rows] of the feed"
                 )
         return bytes(body)
-
-
-def _broken(what: str, error: BaseException) -> LeadhubError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return TerminalError(
-                "host_key_changed",
-                f"{what}: the TLS certificate is not trusted; nothing was sent. Ask the agency, "
-                "then set extra [ca_file] of the connection",
-            )
-        cause = cause.__cause__ or cause.__context__
-    return TransientError(
-        "source_unreachable", f"{what}: the connection failed or broke off; try again later"
-    )
-
-
-def _busy(what: str, status: int) -> TransientError:
-    if status == 429:
-        return TransientError("rate_limited", f"{what}: the agency asks us to slow down; try again later")
-    return TransientError("source_unreachable", f"{what}: HTTP status {status}; try again later")
-
-
-def _refusal(what: str, status: int) -> LeadhubError:
-    if status in (401, 403):
-        return TerminalError(
-            "credentials_refused",
-            f"{what}: HTTP status {status}; check login and password of the connection with the agency",
-        )
-    if status == 409:
-        return TerminalError(
-            "conflicting_resubmission", f"{what}: the same key came with another body before"
-        )
-    if status == 413:
-        return TerminalError("too_large", f"{what}: the agency's system takes no body of this size")
-    if status in _NOT_TAKEN:
-        return TerminalError(
-            "schema_drift",
-            f"{what}: HTTP status {status}; the interface has changed, compare the feed with its document",
-        )
-    if status == 410:
-        return strict_json.bad(what, "the snapshot is no longer kept; the next try begins a new one")
-    return strict_json.bad(what, f"HTTP status {status} was not expected (redirects are not followed)")

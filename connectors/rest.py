@@ -69,8 +69,7 @@ class RestConnector(Connector):
         except BaseException:
             writer.abandon()
             raise
-        status = "duplicate" if drop.drop_id in known else "landed"
-        return [Arrival(status, drop.origin, drop)]
+        return [Arrival("duplicate" if drop.drop_id in known else "landed", drop.origin, drop)]
 
     def _land(self, session: HttpSession, writer: DropWriter, night: str, since: Mapping[str, str]) -> Drop:
         as_of = _snapshot(session)

@@ -65,7 +65,8 @@ class Walk:
     """The pages of one collection in one snapshot, checked against each other."""
 
     def __init__(self, as_of: str):
-        self._as_of, self._total = as_of, None
+        self._as_of = as_of
+        self._total: int | None = None
         self._cursors: set[str] = set()
         self._digests: set[bytes] = set()
         self.rows = 0
