@@ -1,6 +1,42 @@
 """One plain idempotent function per task: "already done? return the receipt".
 
-`ingest` (a feed's night) → `night` (link, reconcile, commit) → `publish` (one agreement) and `upkeep`
-(retention). Airflow calls them through `leadhub.airflow_adapter`, people through `leadhub.cli`.
+`ingest` and `state` (a feed's night) → `night` (link, reconcile, commit) → `publish` (one agreement), and
+`upkeep` (retention). Airflow calls them through `leadhub.airflow_adapter`, people through `leadhub.cli`.
 Receipts are small and hold no value of any row.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from leadhub.foundation.errors import TerminalError
+
+if TYPE_CHECKING:
+    from leadhub.steps.site import Site
+
+
+def run_night(site: Site, night: str, say: Callable[[str], None] = lambda _: None) -> None:
+    """Every step of a night in the order of the DAGs, in this process.
+
+    A feed that stops does not stop the others: its state is carried forward, as the DAGs would.
+    Raises: TransientError; TerminalError of a step over all feeds.
+    """
+    from leadhub.steps import ingest, publish, state
+    from leadhub.steps import night as whole
+
+    for feed in site.feeds:
+        try:
+            for step in (ingest.land, ingest.validate, state.pseudonymise, ingest.acknowledge):
+                say(f"{step.__name__} {feed}")
+                step(site, feed, night)
+        except TerminalError as error:
+            say(f"{feed}: {error}")
+        state.close(site, feed, night)
+    for step in (whole.link, whole.reconcile, whole.commit):
+        say(step.__name__)
+        step(site, night)
+    for agreement in site.agreements:
+        for step in (publish.stage, publish.deliver):
+            say(f"{step.__name__} {agreement}")
+            step(site, agreement, night)

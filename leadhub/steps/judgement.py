@@ -1,0 +1,157 @@
+"""One drop judged: parsed, mapped, validated, found plausible; what it leaves in landing and for its agency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from leadhub.foundation import openpgp
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.vocabulary import TableFacts
+from leadhub.identity import pseudonymise as pseudonyms
+from leadhub.intake import mapping, plausibility, tabular, validation
+from leadhub.intake.feeds import Feed
+from leadhub.intake.landing import Drop, Member
+from leadhub.intake.mapping import Mapped
+from leadhub.intake.validation import Judged
+from leadhub.steps.site import Site
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`record_ids`: by table, columns `row` and `record_id` of every row whose key could be read."""
+
+    judged: dict[str, Judged]
+    record_ids: dict[str, pa.Table]
+    accepted_ids: dict[str, pa.Array]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By table: read = accepted + quarantined."""
+        return {
+            table: {
+                "read": j.read,
+                "accepted": j.accepted.num_rows,
+                "quarantined": j.read - j.accepted.num_rows,
+            }
+            for table, j in self.judged.items()
+        }
+
+
+def judge(site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], night: str) -> Judgement:
+    """Accepted rows and source keys go back to landing, under the drop's key.
+
+    Raises: TerminalError with one of `ingest.HELD` where the drop as a whole cannot be taken.
+    """
+    facts, models = site.facts(feed), site.contracts(feed)
+    mapped = {
+        member.table: mapping.apply(
+            _parse(site, feed, drop, member), facts[member.table], feed.tables[member.table], name=member.name
+        )
+        for member in drop.of("rows")
+        if member.table
+    }
+    listed = {
+        member.table: mapping.keys(
+            _parse(site, feed, drop, member), facts[member.table], feed.tables[member.table], name=member.name
+        )
+        for member in drop.of("keys")
+        if member.table
+    }
+    judged = validation.judge(mapped, models, _judgeable(facts, drop, set(mapped), set(listed)), listed)
+    validation.check_share(judged, feed.refused_share_limit)
+    held = _held_keys(drop, mapped, listed, facts)
+    _check_plausible(site, feed, drop, night, mapped, held, history)
+    for table, result in judged.items():
+        site.landing.write_accepted(drop, table, result.accepted)
+    for table, keys in held.items():
+        site.landing.write_accepted(drop, f"keys.{table}", keys)
+    return Judgement(
+        judged,
+        {t: _row_ids(site, feed, facts[t], m) for t, m in mapped.items()},
+        {t: _ids(site, feed, facts[t], j.accepted) for t, j in judged.items()},
+    )
+
+
+def _parse(site: Site, feed: Feed, drop: Drop, member: Member) -> tabular.Parsed:
+    data, form = site.landing.read(drop, member), member.format
+    if form.endswith(".pgp"):
+        data, form = openpgp.decrypt(data, site.settings.decryption_key), form.removesuffix(".pgp")
+    rules = feed.drop
+    return tabular.parse(
+        data,
+        form,
+        name=member.name,
+        delimiter=rules.delimiter if rules else ",",
+        encoding=rules.encoding if rules else "utf-8",
+    )
+
+
+def _judgeable(
+    facts: Mapping[str, TableFacts], drop: Drop, read: set[str], listed: set[str]
+) -> dict[str, TableFacts]:
+    """Facts less the references into tables of which a partial drop says only that nothing changed."""
+    known = listed | (read if drop.mode == "full" else set())
+    return {
+        name: replace(f, references=tuple(r for r in f.references if r.table in known))
+        for name, f in facts.items()
+    }
+
+
+def _held_keys(
+    drop: Drop, mapped: Mapping[str, Mapped], listed: Mapping[str, pa.Table], facts: Mapping[str, TableFacts]
+) -> dict[str, pa.Table]:
+    """The keys that the source holds now: as listed, or all rows of a full drop, accepted or not."""
+    if drop.mode != "full":
+        return dict(listed)
+    return {
+        table: mapping.to_arrow(m.frame.select(facts[table].key).drop_nulls(), facts[table])
+        for table, m in mapped.items()
+    }
+
+
+def _ids(site: Site, feed: Feed, facts: TableFacts, table: pa.Table) -> pa.Array:
+    return pseudonyms.record_ids(table, facts, feed=feed.id, keys=site.keys)
+
+
+def _row_ids(site: Site, feed: Feed, facts: TableFacts, m: Mapped) -> pa.Table:
+    whole = m.frame.drop_nulls(list(facts.key))
+    ids = _ids(site, feed, facts, mapping.to_arrow(whole.select(facts.key), facts))
+    return pa.table({"row": whole.get_column("_row").to_arrow(), "record_id": ids})
+
+
+def _check_plausible(
+    site: Site,
+    feed: Feed,
+    drop: Drop,
+    night: str,
+    mapped: Mapping[str, Mapped],
+    held: Mapping[str, pa.Table],
+    history: list[dict[str, int]],
+) -> None:
+    """Great Expectations on the batch; the stewards get its page, good or not."""
+    frames: dict[str, pl.DataFrame] = {table: m.frame for table, m in mapped.items()}
+    for table, keys in held.items():
+        frames[f"{table}.keys"] = pl.DataFrame(keys.select([0]))
+    parameters = plausibility.volume_parameters(history)
+    verdict = plausibility.judge(site.settings.expectations, feed.id, frames, parameters)
+    page = site.settings.var / "reports" / "plausibility" / night / f"{feed.id}.html"
+    plausibility.render(verdict, page, title=feed.title, night=night)
+    if not verdict.success:
+        raise TerminalError(
+            "implausible_batch",
+            f"drop [{drop.drop_id}] of [{feed.id}] is not plausible: see reports/plausibility/{night}/"
+            f"{feed.id}.html; ask the agency, then `leadhub drop release` or a corrected drop",
+        )
+
+
+def key_counts(site: Site, drop: Drop, tables: Any) -> dict[str, int]:
+    """By table, how many keys the source held; tables it did not list are absent."""
+    counts = {}
+    for table in tables:
+        if site.landing.path(drop, f"accepted/keys.{table}").exists():
+            counts[table] = site.landing.read_accepted(drop, f"keys.{table}").num_rows
+    return counts

@@ -1,0 +1,159 @@
+"""The night over all feeds: who is who, what the agencies say together, and the commit."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pyarrow as pa
+
+from leadhub.foundation import clock, failpoints
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.lease import lease
+from leadhub.identity import crosswalk, linkage
+from leadhub.steps.ingest import Receipt, core_table
+from leadhub.steps.site import Site
+
+SCOPE = "night"
+
+
+def closed_feeds(site: Site, night: str) -> dict[str, Receipt]:
+    """What each feed's `close` said. Raises: TerminalError `night_incomplete` naming the open ones."""
+    closed = {f: site.lake.receipt(night, f, "close") for f in site.feeds}
+    still_open = sorted(f for f, receipt in closed.items() if receipt is None)
+    if still_open:
+        raise TerminalError(
+            "night_incomplete", f"night {night} is still open for {still_open}; let their `close` run first"
+        )
+    return {f: r for f, r in closed.items() if r is not None}
+
+
+def link(site: Site, night: str) -> Receipt:
+    """Tokens of all feeds become clusters, clusters become persons with ids that last."""
+    with lease(site.leases, "night"):
+        done = site.lake.receipt(night, SCOPE, "link")
+        if done:
+            return done
+        base, feeds = site.lake.base(night), closed_feeds(site, night)
+        tokens = [site.lake.read_tokens(r["token_file"]) for r in feeds.values() if r["token_file"]]
+        if not tokens:
+            raise TerminalError("night_incomplete", f"no feed has ever brought a person by night {night}")
+        one_per_person = frozenset(f for f in feeds if site.feeds[f].one_record_per_person)
+        linked = linkage.link(pa.concat_tables(tokens), one_per_person=one_per_person)
+        previous = base["tables"].get("crosswalk")
+        assigned = crosswalk.assign(
+            site.lake.read("crosswalk", previous) if previous is not None else None,
+            linked.clusters,
+            night=night,
+            counter=base["person_counter"],
+            keys=site.keys,
+        )
+        events = assigned.events
+        known = base["tables"].get("crosswalk_events")
+        if known is not None:
+            events = pa.concat_tables([site.lake.read("crosswalk_events", known), events])
+        tables = {
+            "crosswalk": assigned.crosswalk,
+            "crosswalk_events": events,
+            "linkage_pairs": linked.pairs,
+            "linkage_left_out": linked.left_out,
+        }
+        versions = {name: site.lake.write(name, table) for name, table in tables.items()}
+        failpoints.reach("link.before_commit")
+        receipt = {
+            "status": "linked",
+            "night": night,
+            "tables": versions,
+            "records": assigned.crosswalk.num_rows,
+            "persons": len(assigned.crosswalk["person_id"].unique()),
+            "events": assigned.events.num_rows,
+            "person_counter": assigned.counter,
+        }
+        return site.lake.put_receipt(night, SCOPE, "link", receipt)
+
+
+def inputs(site: Site, feeds: dict[str, Receipt], crosswalk_version: int) -> Any:
+    """Casework's inputs: state tables by contract kind, over all feeds of that kind, and the crosswalk."""
+    from leadhub.casework import Inputs
+
+    tables: dict[str, dict[str, list[pa.Table]]] = defaultdict(lambda: defaultdict(list))
+    for feed_id, receipt in feeds.items():
+        feed = site.feeds[feed_id]
+        for name, counts in receipt["tables"].items():
+            table = site.lake.read(core_table(feed_id, name), counts["version"])
+            named = table.append_column("feed", pa.array([feed_id] * table.num_rows, pa.string()))
+            tables[feed.contract][name].append(named)
+    joined = {
+        kind: {name: pa.concat_tables(parts) for name, parts in by_name.items()}
+        for kind, by_name in tables.items()
+    }
+    return Inputs(
+        police=joined.get("police", {}),
+        da=joined.get("da", {}),
+        provider=joined.get("provider", {}),
+        disputes=joined.get("disputes", {}),
+        crosswalk=site.lake.read("crosswalk", crosswalk_version),
+    )
+
+
+def reconcile(site: Site, night: str) -> Receipt:
+    """One diversion record a referral, the statements behind it, and who disagrees."""
+    from leadhub import casework
+
+    with lease(site.leases, "night"):
+        done = site.lake.receipt(night, SCOPE, "reconcile")
+        if done:
+            return done
+        linked = site.lake.receipt(night, SCOPE, "link")
+        if linked is None:
+            raise TerminalError("night_incomplete", f"night {night} is not linked yet")
+        found = casework.reconcile(
+            inputs(site, closed_feeds(site, night), linked["tables"]["crosswalk"]), night=night
+        )
+        versions, rows = {}, {}
+        for name, table in found.tables().items():
+            versions[name], rows[name] = site.lake.write(name, table), table.num_rows
+            failpoints.reach("reconcile.between_tables")
+        receipt = {"status": "reconciled", "night": night, "tables": versions, "rows": rows}
+        return site.lake.put_receipt(night, SCOPE, "reconcile", receipt)
+
+
+def commit(site: Site, night: str) -> Receipt:
+    """The commit: one renamed manifest that names the version of every table."""
+    with lease(site.leases, "night"):
+        done = site.lake.night(night)
+        if done:
+            return _receipt(done)
+        base, feeds = site.lake.base(night), closed_feeds(site, night)
+        steps = [site.lake.receipt(night, SCOPE, s) for s in ("link", "reconcile")]
+        if None in steps:
+            raise TerminalError("night_incomplete", f"night {night} is not reconciled yet")
+        linked, reconciled = steps
+        tables = {core_table(f, t): c["version"] for f, r in feeds.items() for t, c in r["tables"].items()}
+        for feed_id, receipt in feeds.items():
+            name = f"quarantine_{feed_id}"
+            kept = receipt["quarantine"] or {"version": base["tables"].get(name)}
+            if kept["version"] is not None:
+                tables[name] = kept["version"]
+        manifest = {
+            "night": night,
+            "previous": base["night"],
+            "committed_at": clock.stamp(clock.now()),
+            "feeds": feeds,
+            "tables": {**tables, **linked["tables"], **reconciled["tables"]},
+            "person_counter": linked["person_counter"],
+            "key_version": site.keys.version,
+        }
+        failpoints.reach("night.before_commit")
+        site.lake.commit_night(night, manifest)
+        failpoints.reach("night.after_commit")
+        return _receipt(manifest)
+
+
+def _receipt(manifest: dict[str, Any]) -> Receipt:
+    return {
+        "status": "committed",
+        "night": manifest["night"],
+        "feeds": {f: r["status"] for f, r in manifest["feeds"].items()},
+        "tables": len(manifest["tables"]),
+    }

@@ -1,0 +1,147 @@
+"""A feed's state: accepted rows become pseudonymous tables, and the feed's night is closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from leadhub.foundation import clock, failpoints
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.lease import lease
+from leadhub.identity import pseudonymise as pseudonyms
+from leadhub.intake.feeds import Feed
+from leadhub.intake.landing import Drop
+from leadhub.steps import judgement
+from leadhub.steps.ingest import Receipt, base_of, core_table
+from leadhub.steps.site import Site
+
+
+def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
+    """Apply the night's accepted rows to the feed's tables; identifiers end here.
+
+    A key that the source no longer holds is a tombstone. A refused row's last accepted version stays as
+    long as the source holds its key.
+    """
+    feed = site.feed(feed_id)
+    with lease(site.leases, f"ingest-{feed_id}"):
+        done = site.lake.receipt(night, feed_id, "pseudonymise")
+        if done:
+            return done
+        validated = site.lake.receipt(night, feed_id, "validate")
+        if validated is None:
+            raise TerminalError("night_incomplete", f"[{feed_id}] has no validated drops for night {night}")
+        ids = [d["drop_id"] for d in validated["drops"] if not d["held"]]
+        drops = [d for d in site.landing.drops(feed_id) if d.drop_id in ids]
+        base = base_of(site, feed_id, night)
+        tables, token_file, keys = {}, base["token_file"], dict(base["keys"])
+        if not drops:
+            tables = {t: {**c, "upserted": 0, "removed": 0} for t, c in base["tables"].items()}
+        else:
+            for name in feed.tables:
+                tables[name], tokens = _advance(site, feed, name, base, drops, night)
+                if tokens is not None:
+                    token_file = site.lake.write_tokens(feed_id, tokens)
+                failpoints.reach("pseudonymise.between_tables")
+            for drop in drops:
+                keys |= judgement.key_counts(site, drop, feed.tables)
+        failpoints.reach("pseudonymise.before_commit")
+        receipt = {
+            "status": "pseudonymised",
+            "feed": feed_id,
+            "night": night,
+            "tables": tables,
+            "token_file": token_file,
+            "keys": keys,
+            "applied": {d.drop_id: d.night for d in drops},
+            "watermark": drops[-1].watermark if drops else base["watermark"],
+        }
+        return site.lake.put_receipt(night, feed_id, "pseudonymise", receipt)
+
+
+def _advance(
+    site: Site, feed: Feed, name: str, base: Receipt, drops: list[Drop], night: str
+) -> tuple[dict[str, int], pa.Table | None]:
+    """One table through the night's drops, from the base version to a new one."""
+    facts, core = site.facts(feed)[name], core_table(feed.id, name)
+    known = base["tables"].get(name)
+    state = site.lake.read(core, known["version"]) if known else None
+    tokens = site.lake.read_tokens(base["token_file"]) if facts.holds_persons and base["token_file"] else None
+    upserted, removed = 0, 0
+    for drop in drops:
+        if not site.landing.path(drop, f"accepted/{name}").exists():
+            continue
+        rows = site.landing.read_accepted(drop, name)
+        made = pseudonyms.pseudonymise(
+            rows, facts, feed=feed.id, agency=feed.agency, night=night, keys=site.keys
+        )
+        source_ids = None
+        if site.landing.path(drop, f"accepted/keys.{name}").exists():
+            held = site.landing.read_accepted(drop, f"keys.{name}")
+            source_ids = pseudonyms.record_ids(held, facts, feed=feed.id, keys=site.keys)
+        applied = pseudonyms.apply(state, made.rows, source_ids=source_ids, mode=drop.mode)
+        state, upserted, removed = (
+            applied.state,
+            upserted + applied.upserted,
+            removed + len(applied.removed_ids),
+        )
+        if made.tokens is not None:
+            tokens = pseudonyms.apply(tokens, made.tokens, source_ids=source_ids, mode=drop.mode).state
+    if state is None:
+        raise TerminalError("state_invalid", f"[{feed.id}] sent no rows member for its table [{name}]")
+    version = site.lake.write(core, state)
+    counts = {"version": version, "rows": state.num_rows, "upserted": upserted, "removed": removed}
+    return counts, tokens
+
+
+def close(site: Site, feed_id: str, night: str) -> Receipt:
+    """Say how the feed's night ended: `complete`, `missing` or `stopped`; runs whatever came before.
+
+    Whatever is not complete carries the last state forward, with its as-of night.
+    """
+    with lease(site.leases, f"ingest-{feed_id}"):
+        done = site.lake.receipt(night, feed_id, "close")
+        # an unfinished feed may be mended and closed again until the night is committed
+        if done and (done["status"] == "complete" or site.lake.night(night)):
+            return done
+        steps = {s: site.lake.receipt(night, feed_id, s) for s in ("land", "validate", "pseudonymise")}
+        landed, validated, applied = steps["land"], steps["validate"], steps["pseudonymise"]
+        base = base_of(site, feed_id, night)
+        held = [d["held"] for d in (validated or {"drops": []})["drops"] if d["held"]]
+        if applied and not (held and not applied["applied"]):
+            status, reason = "complete", None
+        elif landed and landed["status"] == "missing":
+            status, reason = "missing", "incomplete_drop"
+        else:
+            status, reason = "stopped", held[0] if held else "night_incomplete"
+        counts = _counts(validated)
+        state = applied if status == "complete" and applied else base
+        receipt: dict[str, Any] = {
+            "status": status,
+            "reason": reason,
+            "feed": feed_id,
+            "night": night,
+            "as_of": night if status == "complete" else base["as_of"],
+            "closed_at": clock.stamp(clock.now()),
+            "counts": counts,
+            "tables": state["tables"],
+            "token_file": state["token_file"],
+            "keys": state["keys"],
+            "applied": base["applied"] | (applied["applied"] if applied else {}),
+            "watermark": state["watermark"],
+            "quarantine": validated["quarantine"] if validated else None,
+        }
+        failpoints.reach("close.before_commit")
+        return site.lake.put_receipt(night, feed_id, "close", receipt)
+
+
+def _counts(validated: Receipt | None) -> dict[str, int]:
+    """Over all tables of the drops that were taken. Raises: TerminalError `counts_differ`."""
+    total = {"read": 0, "accepted": 0, "quarantined": 0}
+    for drop in (validated or {"drops": []})["drops"]:
+        for table in drop["tables"].values():
+            for name in total:
+                total[name] += table[name]
+    if total["read"] != total["accepted"] + total["quarantined"]:
+        raise TerminalError("counts_differ", "read is not accepted + quarantined; restore the receipts")
+    return total

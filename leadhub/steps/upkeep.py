@@ -1,0 +1,70 @@
+"""Upkeep: retention that destroys keys, and drops that a steward releases."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from leadhub.foundation import clock
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.lease import lease
+from leadhub.steps.ingest import Receipt
+from leadhub.steps.site import Site
+
+#: committed nights whose tables stay readable ("what did we know on that night?")
+NIGHTS_KEPT = 30
+
+
+def retention(site: Site) -> Receipt:
+    """Destroy drops past their feed's `retention_days`, and table versions and tokens no kept night names.
+
+    Each destroyed drop leaves a certificate (`destroyed.json`) where it was.
+    """
+    today = date.fromisoformat(clock.tonight(site.settings.time_zone))
+    destroyed = []
+    with lease(site.leases, "night"):
+        for feed in site.feeds.values():
+            last = (today - timedelta(days=feed.retention_days)).isoformat()
+            for drop in site.landing.drops(feed.id):
+                if drop.night < last and not site.landing.path(drop, "destroyed.json").exists():
+                    destroyed.append(site.landing.destroy(drop)["drop_id"])
+        versions, tokens = _kept(site)
+        files_removed = site.lake.vacuum(versions)
+        tokens_removed = site.lake.drop_tokens(tokens)
+    return {
+        "status": "kept",
+        "destroyed_drops": destroyed,
+        "table_files_removed": files_removed,
+        "token_files_removed": tokens_removed,
+    }
+
+
+def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
+    """Table versions of the kept nights; token files of the last one alone, outside any history."""
+    versions: dict[str, set[int]] = {}
+    tokens: set[str] = set()
+    nights = site.lake.nights()[-NIGHTS_KEPT:]
+    for night in nights:
+        manifest = site.lake.night(night) or {}
+        for name, version in manifest["tables"].items():
+            versions.setdefault(name, set()).add(version)
+        if night == nights[-1]:
+            tokens |= {f["token_file"] for f in manifest["feeds"].values() if f["token_file"]}
+    # what an uncommitted night has written so far
+    for path in sorted((site.lake.root / "receipts").glob("*/*/pseudonymise.json")):
+        if path.parts[-3] > (nights[-1] if nights else ""):
+            said = site.lake.receipt(path.parts[-3], path.parts[-2], "pseudonymise") or {}
+            tokens |= {said["token_file"]} - {None}
+    return versions, tokens
+
+
+def release_drop(site: Site, feed_id: str, drop_id: str) -> str:
+    """A steward's word: judge a held drop again, with the next night.
+
+    Raises: TerminalError `state_invalid` where there is no such held drop.
+    """
+    drop = site.landing.find(site.feed(feed_id).id, drop_id)
+    mark = site.landing.path(drop, "held.json") if drop else None
+    if drop is None or mark is None or not mark.exists():
+        raise TerminalError("state_invalid", f"[{feed_id}] holds no drop [{drop_id}]; see `leadhub drop list`")
+    mark.unlink()
+    return f"drop {drop_id} of {feed_id} will be judged with the next night"
