@@ -1,4 +1,4 @@
-"""The floor under a night: read the same rows from the same sources, write them as Parquet, nothing else."""
+"""The floor under a night: the same rows from the same sources, written as Parquet, nothing else."""
 
 from __future__ import annotations
 

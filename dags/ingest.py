@@ -43,11 +43,11 @@ for feed in feeds().values():
 
         @task
         def pseudonymise(feed_id: str, dag_run=None):
-            return run("ingest.pseudonymise", feed_id, night_of(dag_run))
+            return run("state.pseudonymise", feed_id, night_of(dag_run))
 
         @task(trigger_rule="all_done", outlets=[feed_asset(feed.id)])
         def close(feed_id: str, dag_run=None):
-            return run("ingest.close", feed_id, night_of(dag_run))
+            return run("state.close", feed_id, night_of(dag_run))
 
         validated = validate(feed.id)
         land(feed.id) >> validated >> [acknowledge(feed.id), (done := pseudonymise(feed.id))]

@@ -1,4 +1,4 @@
-"""`publish_<partner>`: exactly what each of the partner's agreements allows, staged, accounted, delivered."""
+"""`publish_<partner>`: what each of its agreements allows, staged, accounted, delivered."""
 
 from itertools import groupby
 from operator import attrgetter

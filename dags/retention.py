@@ -1,4 +1,4 @@
-"""`retention`: keys of drops past their agreed day are destroyed, with a certificate; old versions are purged."""
+"""`retention`: keys of drops past their day are destroyed, with a certificate; old versions purged."""
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 

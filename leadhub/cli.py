@@ -18,7 +18,9 @@ from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import LeadhubError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-night_app = typer.Typer(no_args_is_help=True, help="Nights: run one without Airflow, list what was committed.")
+night_app = typer.Typer(
+    no_args_is_help=True, help="Nights: run one without Airflow, list what was committed."
+)
 drop_app = typer.Typer(no_args_is_help=True, help="Drops: what landed, what is held, release a held one.")
 ledger_app = typer.Typer(no_args_is_help=True, help="The ledger of disclosures.")
 app.add_typer(night_app, name="night")
@@ -47,7 +49,9 @@ def init() -> None:
         certificate = openpgp.certificate(path)
         files.write_bytes(path.with_suffix(".asc"), certificate, mode=0o644)
         console.print(f"{path.stem}: {openpgp.fingerprint(certificate)}")
-    console.print("Give the certificates (*.asc) to the partners; back up the root key, apart from the state.")
+    console.print(
+        "Give the certificates (*.asc) to the partners; back up the root key, apart from the state."
+    )
 
 
 @app.command()
@@ -84,7 +88,13 @@ def night_list() -> None:
     for night in site.lake.nights():
         for feed, said in site.lake.night(night)["feeds"].items():
             counts = said["counts"]
-            row = [night, feed, said["status"], *(f"{counts[c]:,}" for c in counts), said["as_of"] or "never"]
+            row = [
+                night,
+                feed,
+                said["status"],
+                *(f"{counts[c]:,}" for c in counts),
+                said["as_of"] or "never",
+            ]
             table.add_row(*row)
     console.print(table)
 
@@ -98,7 +108,9 @@ def drop_list(feed: str) -> None:
     table = Table("night", "drop", "mode", "sequence", "files", "state")
     for drop in site.landing.drops(feed):
         state = "held" if is_held(site, drop) else ""
-        table.add_row(drop.night, drop.drop_id, drop.mode, str(drop.sequence), str(len(drop.members)), state)
+        table.add_row(
+            drop.night, drop.drop_id, drop.mode, str(drop.sequence), str(len(drop.members)), state
+        )
     console.print(table)
 
 

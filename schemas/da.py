@@ -35,8 +35,7 @@ class Defendants(Contract):
     @rule("not_in_the_future", "date_of_birth")
     def born_before_updated(cls, data):
         return data.lazyframe.select(
-            pl.col("date_of_birth").is_null()
-            | (pl.col("date_of_birth") <= pl.col("updated_at").dt.date())
+            pl.col("date_of_birth").is_null() | (pl.col("date_of_birth") <= pl.col("updated_at").dt.date())
         )
 
 
@@ -65,7 +64,9 @@ class Charges(Contract):
 
     da_case_no: str = local_id("cases.da_case_no")
     charge_seq: int = column("Number within the case", ge=1, le=99)
-    law_code: str = column("Section of law, such as PL 220.03", str_matches=r"^[A-Z]{2,4} [0-9A-Z.\-]{3,12}$")
+    law_code: str = column(
+        "Section of law, such as PL 220.03", str_matches=r"^[A-Z]{2,4} [0-9A-Z.\-]{3,12}$"
+    )
     law_category: str = column("Felony, misdemeanour, violation, infraction", codes=codes.LAW_CATEGORY)
     filed_on: date = column("Day of filing, where filed", nullable=True)
     updated_at: Timestamp = column("When the row was last changed at the source")

@@ -25,9 +25,7 @@ class Persons(Contract):
     sex: str = column("Sex as recorded", codes=codes.SEX, kind="sex")
     race_ethnicity: str = column("Race or ethnicity (SPD-15)", codes=codes.RACE_ETHNICITY)
     race_source: str = column("Who said so", codes=codes.RACE_SOURCE)
-    ssn4: str = identifier(
-        "ssn4", "Last four digits of the SSN", protection=CJI, str_matches=r"^\d{4}$"
-    )
+    ssn4: str = identifier("ssn4", "Last four digits of the SSN", protection=CJI, str_matches=r"^\d{4}$")
     nysid: str = identifier(
         "nysid", "NY State Identification number", protection=CJI, str_matches=r"^\d{8}[A-Z]$"
     )
@@ -43,8 +41,7 @@ class Persons(Contract):
     @rule("not_in_the_future", "date_of_birth")
     def born_before_updated(cls, data):
         return data.lazyframe.select(
-            pl.col("date_of_birth").is_null()
-            | (pl.col("date_of_birth") <= pl.col("updated_at").dt.date())
+            pl.col("date_of_birth").is_null() | (pl.col("date_of_birth") <= pl.col("updated_at").dt.date())
         )
 
     @rule("age_at_most_120", "date_of_birth")
@@ -87,7 +84,9 @@ class Charges(Contract):
 
     arrest_no: str = shared_id("arrest_no", "arrests.arrest_no")
     charge_seq: int = column("Number within the arrest", ge=1, le=99)
-    law_code: str = column("Section of law, such as PL 220.03", str_matches=r"^[A-Z]{2,4} [0-9A-Z.\-]{3,12}$")
+    law_code: str = column(
+        "Section of law, such as PL 220.03", str_matches=r"^[A-Z]{2,4} [0-9A-Z.\-]{3,12}$"
+    )
     law_category: str = column("Felony, misdemeanour, violation, infraction", codes=codes.LAW_CATEGORY)
     charge_class: str = column("Class of the offence", codes=codes.CHARGE_CLASS, nullable=True)
     nibrs: str = column("NIBRS offence code", codes=codes.NIBRS)

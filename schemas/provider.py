@@ -21,9 +21,7 @@ class Clients(Contract):
     middle_name: str = identifier("middle_name", "Middle name or initial", protection=PART2)
     date_of_birth: date = identifier("date_of_birth", "Date of birth", protection=PART2)
     sex: str = column("Sex as stated", codes=codes.SEX, kind="sex", protection=PART2)
-    ssn4: str = identifier(
-        "ssn4", "Last four digits of the SSN", protection=PART2, str_matches=r"^\d{4}$"
-    )
+    ssn4: str = identifier("ssn4", "Last four digits of the SSN", protection=PART2, str_matches=r"^\d{4}$")
     phone: str = identifier("phone", "Telephone", protection=PART2)
     address_line: str = identifier("address_line", "House number and street", protection=PART2)
     city: str = identifier("city", "City", protection=PART2)
@@ -45,7 +43,9 @@ class Consents(Contract):
     purpose: str = column("For what", codes=codes.CONSENT_PURPOSE, protection=PART2)
     signed_on: date = column("Day of signature", protection=PART2)
     expires_on: date = column("Last day of validity", nullable=True, protection=PART2)
-    expiry_event: str = column("Event that ends it", codes=codes.EXPIRY_EVENT, nullable=True, protection=PART2)
+    expiry_event: str = column(
+        "Event that ends it", codes=codes.EXPIRY_EVENT, nullable=True, protection=PART2
+    )
     docket_no: str = shared_id(
         "docket_no", "Proceeding it serves, for a 2.35 consent", nullable=True, protection=PART2
     )
@@ -53,7 +53,9 @@ class Consents(Contract):
     document_sha256: str = column(
         "Hash of the signed document", str_matches=r"^[0-9a-f]{64}$", protection=PART2
     )
-    notice_version: str = column("Version of the notice given", str_matches=r"^[0-9a-z.\-]{1,20}$", protection=PART2)
+    notice_version: str = column(
+        "Version of the notice given", str_matches=r"^[0-9a-z.\-]{1,20}$", protection=PART2
+    )
 
     class Config(Contract.Config):
         metadata = {

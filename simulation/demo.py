@@ -107,7 +107,9 @@ def main(
                 summary = closing.summary(site, stage.county, seconds)
                 files.write_json(var / "demo" / "summary.json", summary)
                 closing.show(summary, console)
-                console.print(f"[dim]in all {time.monotonic() - began:.0f} s; also var/demo/summary.json[/dim]")
+                console.print(
+                    f"[dim]in all {time.monotonic() - began:.0f} s; also var/demo/summary.json[/dim]"
+                )
                 if keep_running:
                     _stay(airflow)
             finally:

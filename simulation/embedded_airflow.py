@@ -114,9 +114,7 @@ class EmbeddedAirflow:
             reply = httpx.post(f"{self.url}/auth/token", json=login, timeout=30)
             self._token = reply.json()["access_token"]
         headers = {"Authorization": f"Bearer {self._token}"}
-        reply = httpx.request(
-            method, f"{self.url}/api/v2{path}", headers=headers, timeout=60, **arguments
-        )
+        reply = httpx.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=60, **arguments)
         reply.raise_for_status()
         return reply.json() if reply.content else None
 

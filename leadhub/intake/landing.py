@@ -60,9 +60,7 @@ class Drop:
     origin: tuple[str, ...] = ()
 
     def of(self, role: Role, table: str | None = None) -> tuple[Member, ...]:
-        return tuple(
-            m for m in self.members if m.role == role and (table is None or m.table == table)
-        )
+        return tuple(m for m in self.members if m.role == role and (table is None or m.table == table))
 
 
 def content_id(feed: str, hashes: list[str]) -> str:
@@ -110,9 +108,7 @@ class DropWriter:
                     raise
                 sealed.close()
         rows = counter.rows  # type: ignore[attr-defined]
-        self.members.append(
-            Member(name, table, role, format, counter.sha.hexdigest(), counter.size, rows)
-        )
+        self.members.append(Member(name, table, role, format, counter.sha.hexdigest(), counter.size, rows))
 
     def commit(
         self,

@@ -136,7 +136,9 @@ def validate(site: Site, feed_id: str, night: str) -> Receipt:
         for drop_id in landed["drops"]:
             drop = site.landing.find(feed_id, drop_id)
             if drop is None:
-                raise TerminalError("state_invalid", f"drop [{drop_id}] of [{feed_id}] is gone from landing")
+                raise TerminalError(
+                    "state_invalid", f"drop [{drop_id}] of [{feed_id}] is gone from landing"
+                )
             result, opened = _judge_drop(site, feed, drop, night, opened)
             results.append(result)
         for arrival in landed["arrivals"]:
@@ -166,7 +168,12 @@ def _judge_drop(
             raise
         hold(site, drop, error.reason)
         _write_words(site, feed, night, drop, status="held", reason=error.reason, detail=error.message)
-        return {"drop_id": drop.drop_id, "held": error.reason, "message": error.message, "tables": {}}, opened
+        return {
+            "drop_id": drop.drop_id,
+            "held": error.reason,
+            "message": error.message,
+            "tables": {},
+        }, opened
     state = quarantine.refresh(
         opened,
         drop=drop,
@@ -196,9 +203,7 @@ def _words(site: Site, feed_id: str, night: str):
 
 def _write_words(site: Site, feed: Feed, night: str, drop: Drop, **said: Any) -> None:
     names = drop.origin or tuple(m.name for m in drop.members)
-    text = acknowledgement.acknowledgement(
-        feed=feed.id, night=drop.night, names=names, drop=drop, **said
-    )
+    text = acknowledgement.acknowledgement(feed=feed.id, night=drop.night, names=names, drop=drop, **said)
     name = acknowledgement.acknowledgement_name(drop.night, drop.drop_id)
     files.write_bytes(_words(site, feed.id, night) / "acknowledgements" / name, text)
 

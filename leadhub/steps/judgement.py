@@ -1,4 +1,4 @@
-"""One drop judged: parsed, mapped, validated, found plausible; what it leaves in landing and for its agency."""
+"""One drop judged: parsed, mapped, validated, plausible; what it leaves in landing."""
 
 from __future__ import annotations
 
@@ -49,14 +49,20 @@ def judge(site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], nig
     facts, models = site.facts(feed), site.contracts(feed)
     mapped = {
         member.table: mapping.apply(
-            _parse(site, feed, drop, member), facts[member.table], feed.tables[member.table], name=member.name
+            _parse(site, feed, drop, member),
+            facts[member.table],
+            feed.tables[member.table],
+            name=member.name,
         )
         for member in drop.of("rows")
         if member.table
     }
     listed = {
         member.table: mapping.keys(
-            _parse(site, feed, drop, member), facts[member.table], feed.tables[member.table], name=member.name
+            _parse(site, feed, drop, member),
+            facts[member.table],
+            feed.tables[member.table],
+            name=member.name,
         )
         for member in drop.of("keys")
         if member.table
@@ -102,7 +108,10 @@ def _judgeable(
 
 
 def _held_keys(
-    drop: Drop, mapped: Mapping[str, Mapped], listed: Mapping[str, pa.Table], facts: Mapping[str, TableFacts]
+    drop: Drop,
+    mapped: Mapping[str, Mapped],
+    listed: Mapping[str, pa.Table],
+    facts: Mapping[str, TableFacts],
 ) -> dict[str, pa.Table]:
     """The keys that the source holds now: as listed, or all rows of a full drop, accepted or not."""
     if drop.mode != "full":

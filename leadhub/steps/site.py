@@ -1,4 +1,4 @@
-"""The site: everything a step needs, opened once. Connectors, contracts and facts are given to the core here."""
+"""The site: what a step needs, opened once. Connectors and contracts are given to the core here."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class Site:
         models = tables_of(importlib.import_module(f"schemas.{feed.contract}"))
         unknown = sorted(set(feed.tables) - set(models))
         if unknown:
-            raise TerminalError("feed_invalid", f"[{feed.id}.yaml] maps tables that its contract lacks: {unknown}")
+            raise TerminalError(
+                "feed_invalid", f"[{feed.id}.yaml] maps tables that its contract lacks: {unknown}"
+            )
         return {name: models[name] for name in feed.tables}
 
     def facts(self, feed: Feed) -> dict[str, TableFacts]:

@@ -66,7 +66,9 @@ def _advance(
     facts, core = site.facts(feed)[name], core_table(feed.id, name)
     known = base["tables"].get(name)
     state = site.lake.read(core, known["version"]) if known else None
-    tokens = site.lake.read_tokens(base["token_file"]) if facts.holds_persons and base["token_file"] else None
+    tokens = (
+        site.lake.read_tokens(base["token_file"]) if facts.holds_persons and base["token_file"] else None
+    )
     upserted, removed = 0, 0
     for drop in drops:
         if not site.landing.path(drop, f"accepted/{name}").exists():

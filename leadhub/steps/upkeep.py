@@ -65,6 +65,8 @@ def release_drop(site: Site, feed_id: str, drop_id: str) -> str:
     drop = site.landing.find(site.feed(feed_id).id, drop_id)
     mark = site.landing.path(drop, "held.json") if drop else None
     if drop is None or mark is None or not mark.exists():
-        raise TerminalError("state_invalid", f"[{feed_id}] holds no drop [{drop_id}]; see `leadhub drop list`")
+        raise TerminalError(
+            "state_invalid", f"[{feed_id}] holds no drop [{drop_id}]; see `leadhub drop list`"
+        )
     mark.unlink()
     return f"drop {drop_id} of {feed_id} will be judged with the next night"

@@ -1,0 +1,65 @@
+"""Keyed hashes of whole columns: HMAC-SHA-256 (FIPS 198-1), values that repeat hashed once.
+
+The MAC key is the 64 ASCII hex digits of `Keys.hmac_text_key`, since polars-hash takes text keys
+alone; the standard library gives the same digest with `hmac.new(text.encode(), …)`.
+
+Digests are cut to 128 bits: among 10⁹ distinct values a collision has probability 2⁻⁷⁰, and a guess
+without the key is no easier (NIST SP 800-107 5.3.3); the text, repeated in every key of every record,
+takes half the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import polars_hash  # noqa: F401  registers the expression namespace `chash`
+import pyarrow as pa
+
+HEX_DIGITS = 32
+
+#: between the parts of a composite value; normalised values hold letters, digits, spaces and hyphens
+SEPARATOR = "\x1f"
+
+
+def by_distinct(values: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """`function` (a map of values, null to null) over each distinct value once; the same result."""
+    name, length = values.name, len(values)
+    distinct: Any = values.approx_n_unique()
+    # where most values differ, gathering the distinct ones costs more than it saves
+    if distinct * 2 > length:
+        return function(values).alias(name)
+    once = values.unique()
+    table = pl.DataFrame({"value": once, "result": function(once)})
+    column = pl.DataFrame({"value": values})
+    joined = column.join(table, on="value", how="left", nulls_equal=True, maintain_order="left")
+    return joined.get_column("result").alias(name)
+
+
+def hmac_column(values: pl.Series, key: str, marker: str) -> pl.Series:
+    """`<marker><32 hex digits>` for each string; null for null. `key` is an HMAC text key."""
+
+    def digest(distinct: pl.Series) -> pl.Series:
+        values: Any = pl.col("v")
+        mac = values.chash.hmac_sha256(key=key).str.slice(0, HEX_DIGITS)
+        # eager: a lazy plan would hold the key, and plans can be serialised
+        return distinct.alias("v").to_frame().select(pl.lit(marker) + mac).to_series()
+
+    return by_distinct(values.cast(pl.String), digest)
+
+
+def to_arrow(frame: pl.DataFrame) -> pa.Table:
+    """Plain Arrow types: strings as `string`, so that tables of all rooms have equal schemas."""
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    plain = [f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(plain)).combine_chunks()
+
+
+def to_array(values: pl.Series) -> pa.Array:
+    """A column as one Arrow array of plain strings."""
+    return values.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
+
+
+def to_series(values: pa.Array | pa.ChunkedArray, name: str = "value") -> pl.Series:
+    return pl.Series(name, pl.from_arrow(values))

@@ -1,0 +1,199 @@
+"""Who is who: laws that hold for any tokens, and quality on a county with known truth."""
+
+import random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.keys import Keys
+from leadhub.identity import tokens
+from leadhub.identity.linkage import candidates, link
+from leadhub.identity.linkage.schema import MATCH_KEYS
+from tests.identity import people
+
+KEYS = Keys(bytes(range(32)))
+NOBODY = dict.fromkeys(tokens.COLUMNS)
+NAME = {k.column: "n" for k in MATCH_KEYS if k.name.endswith("_dob")}
+
+
+def records(*rows: dict) -> pa.Table:
+    schema = pa.schema([(c, pa.string()) for c in tokens.COLUMNS])
+    return pa.Table.from_pylist([NOBODY | {"feed": "a"} | r for r in rows], schema)
+
+
+def clusters(linked) -> list[set[str]]:
+    groups: dict[str, set[str]] = {}
+    for row in linked.clusters.to_pylist():
+        groups.setdefault(row["cluster"], set()).add(row["record_id"])
+    assert all(name == min(members) for name, members in groups.items())
+    return sorted(groups.values(), key=min)
+
+
+def status(linked) -> dict[tuple[str, str], str]:
+    return {(p["left"], p["right"]): p["status"] for p in linked.pairs.to_pylist()}
+
+
+def random_records(seed: int, count: int) -> pa.Table:
+    """Token tables in which everything may collide with everything."""
+    rng = random.Random(seed)
+    rows = []
+    for i in range(count):
+        person = rng.randrange(6)
+        row = {"record_id": f"r{i:03d}", "feed": rng.choice("abc")}
+        for key in MATCH_KEYS:
+            row[key.column] = f"{person}" if rng.random() < 0.7 else rng.choice([None, "x", "y"])
+        row["nysid_token"] = rng.choice([None, None, f"{person}", "z"])
+        rows.append(row)
+    return records(*rows)
+
+
+SINGLES = st.sets(st.sampled_from("abc")).map(frozenset)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), SINGLES, st.randoms(use_true_random=False))
+def test_g2_the_order_of_records_does_not_matter(seed, single, rng):
+    table = random_records(seed, 30)
+    order = list(range(table.num_rows))
+    rng.shuffle(order)
+    one, two = link(table, one_per_person=single), link(table.take(order), one_per_person=single)
+    assert one == two
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), SINGLES)
+def test_no_cluster_holds_two_nysids_or_two_records_of_a_feed_that_holds_each_person_once(seed, single):
+    table = random_records(seed, 30)
+    rows = {r["record_id"]: r for r in table.to_pylist()}
+    linked = link(table, one_per_person=single)
+    assert sorted(linked.clusters["record_id"].to_pylist()) == sorted(rows)
+    for members in clusters(linked):
+        numbers = {rows[m]["nysid_token"] for m in members} - {None}
+        assert len(numbers) <= 1
+        feeds = [rows[m]["feed"] for m in members if rows[m]["feed"] in single]
+        assert len(feeds) == len(set(feeds))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_a_link_is_a_reason_and_every_cluster_has_reasons(seed):
+    table = random_records(seed, 30)
+    linked = link(table, one_per_person=frozenset())
+    links = {pair for pair, s in status(linked).items() if s == "linked"}
+    for members in clusters(linked):
+        reached, frontier = {min(members)}, [min(members)]
+        while frontier:
+            here = frontier.pop()
+            for pair in links:
+                if here in pair:
+                    other = pair[0] if pair[1] == here else pair[1]
+                    if other not in reached:
+                        reached.add(other)
+                        frontier.append(other)
+        assert reached == members
+
+
+def test_nobody_and_one_record():
+    assert link(records(), one_per_person=frozenset()).clusters.num_rows == 0
+    alone = link(records({"record_id": "r1"}), one_per_person=frozenset())
+    assert clusters(alone) == [{"r1"}]
+    assert alone.pairs.num_rows == alone.left_out.num_rows == 0
+
+
+def test_records_without_tokens_never_meet():
+    linked = link(records({"record_id": "r1"}, {"record_id": "r2"}), one_per_person=frozenset())
+    assert clusters(linked) == [{"r1"}, {"r2"}]
+
+
+def test_one_nysid_is_one_person_whatever_else_differs():
+    linked = link(
+        records(
+            {"record_id": "r1", "nysid_token": "1"},
+            {"record_id": "r2", "nysid_token": "1", **NAME},
+            {"record_id": "r3", "nysid_token": "2", **NAME},
+        ),
+        one_per_person=frozenset(),
+    )
+    assert clusters(linked) == [{"r1", "r2"}, {"r3"}]
+    assert status(linked) == {("r1", "r2"): "linked", ("r2", "r3"): "conflict"}
+    assert linked.pairs["keys"].to_pylist()[0] == "nysid"
+
+
+def test_a_record_between_two_nysids_goes_to_one_of_them_at_most():
+    linked = link(
+        records(
+            {"record_id": "r1", "nysid_token": "1", **NAME},
+            {"record_id": "r2", **NAME},
+            {"record_id": "r3", "nysid_token": "2", **NAME},
+        ),
+        one_per_person=frozenset(),
+    )
+    assert clusters(linked) == [{"r1", "r2"}, {"r3"}]
+    assert status(linked)[("r2", "r3")] == "conflict"
+
+
+def test_two_equal_rivals_in_a_feed_that_holds_each_person_once_are_both_left():
+    rows = [{"record_id": r, "feed": r[0], **NAME} for r in ("a1", "b1", "b2")]
+    free = link(records(*rows), one_per_person=frozenset())
+    assert clusters(free) == [{"a1", "b1", "b2"}]
+    once = link(records(*rows), one_per_person=frozenset("b"))
+    assert clusters(once) == [{"a1"}, {"b1"}, {"b2"}]
+    assert set(status(once).values()) == {"rival"}
+
+
+def test_the_better_of_two_rivals_wins():
+    better = {k.column: "n" for k in MATCH_KEYS}
+    rows = [
+        {"record_id": "a1", "feed": "a", **better},
+        {"record_id": "b1", "feed": "b", **NAME},
+        {"record_id": "b2", "feed": "b", **better},
+    ]
+    linked = link(records(*rows), one_per_person=frozenset("b"))
+    assert clusters(linked) == [{"a1", "b2"}, {"b1"}]
+
+
+def test_a_record_id_that_stands_twice_is_refused():
+    with pytest.raises(TerminalError) as error:
+        link(records({"record_id": "r1"}, {"record_id": "r1"}), one_per_person=frozenset())
+    assert error.value.reason == "state_invalid"
+
+
+def test_blocks_too_large_are_left_out_and_said_so():
+    """A shelter's telephone: 100 people share it; 100 others are pairs."""
+    shelter = [{"record_id": f"s{i:03d}", "k_phone_given": "shelter"} for i in range(100)]
+    pairs = [{"record_id": f"p{i:03d}", **{c: f"{i // 2}" for c in NAME}} for i in range(100)]
+    linked = link(records(*shelter, *pairs), one_per_person=frozenset())
+    assert linked.left_out.to_pylist() == [{"key": "phone_given", "blocks": 1, "records": 100}]
+    assert sum(len(m) == 2 for m in clusters(linked)) == 50
+    assert sum(len(m) == 1 for m in clusters(linked)) == 100
+
+
+def test_the_cap_fits_the_budget():
+    codes = [i for i, size in enumerate([2, 2, 3, 10]) for _ in range(size)]
+    import numpy as np
+
+    sizes = np.bincount(codes)
+    assert candidates._cap(sizes, 5)[0] == 3
+    assert candidates._cap(sizes, 5)[1].tolist() == [10]
+    assert candidates._cap(sizes, 50)[1].tolist() == []
+
+
+def test_older_token_tables_without_a_newer_key_still_link():
+    table = records({"record_id": "r1", **NAME}, {"record_id": "r2", **NAME})
+    assert clusters(link(table.drop_columns(["k_phone_dob"]), one_per_person=frozenset())) == [{"r1", "r2"}]
+
+
+@pytest.mark.parametrize(
+    ("noise", "single", "recall"),
+    [(0.0, True, 0.99), (0.05, True, 0.95), (0.05, False, 0.95), (0.1, True, 0.85)],
+)
+def test_quality_on_a_county_of_families_twins_and_careless_clerks(noise, single, recall):
+    tables, truth = people.county(2500, people.FEEDS, noise, seed=11)
+    made = pa.concat_tables([tokens.tokenise(t, feed=f, keys=KEYS) for f, t in tables.items()])
+    linked = link(made, one_per_person=frozenset(people.FEEDS if single else ()))
+    precision, found = people.quality(linked.clusters, truth)
+    assert precision >= 0.99
+    assert found >= recall

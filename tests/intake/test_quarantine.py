@@ -1,0 +1,114 @@
+"""Open refused rows: superseded by a full drop, cleared record by record by a partial one."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadhub.intake import quarantine
+from leadhub.intake.landing import Drop
+from leadhub.intake.validation import Judged
+
+Fault = tuple[int, str | None, str]
+
+
+def drop(number: int, mode: str = "full", feed: str = "one") -> Drop:
+    night = f"2026-11-{number:02}"
+    return Drop(feed, night, f"drop{number}", mode, number, (), f"{night}T04:00:00Z")
+
+
+def judged(*faults: Fault) -> dict[str, Judged]:
+    schema = pa.schema([("row", pa.int32()), ("column", pa.string()), ("reason", pa.string())])
+    refused = pa.Table.from_pylist([dict(zip(schema.names, f)) for f in faults], schema)
+    return {"persons": Judged(pa.table({}), refused, len(faults))}
+
+
+def refresh(previous, arrival: Drop, faults=(), ids=None, accepted=()) -> quarantine.Quarantine:
+    ids = ids or {}
+    table = pa.table({"row": pa.array(ids, pa.int32()), "record_id": pa.array(ids.values(), pa.string())})
+    return quarantine.refresh(
+        previous,
+        drop=arrival,
+        judged=judged(*faults),
+        record_ids={"persons": table},
+        mode=arrival.mode,
+        accepted_ids={"persons": pa.array(accepted, pa.string())},
+    )
+
+
+def rows(table: pa.Table) -> list[tuple]:
+    names = ("drop_id", "row", "column", "reason", "record_id", "opened_on")
+    return list(zip(*(table[n].to_pylist() for n in names)))
+
+
+SEX, SHORT = (2, "sex", "unknown_code"), (3, None, "wrong_field_count")
+
+
+def test_refused_rows_are_open_with_the_record_they_are_of():
+    state = refresh(None, drop(1), [SEX, SHORT], {2: "r2"})
+    assert rows(state.open) == [
+        ("drop1", 2, "sex", "unknown_code", "r2", "2026-11-01"),
+        ("drop1", 3, None, "wrong_field_count", None, "2026-11-01"),
+    ]
+    assert state.open.schema == quarantine.SCHEMA
+    assert state.cleared.num_rows == 0
+
+
+def test_a_full_drop_supersedes_all_of_its_feed_and_nothing_of_others():
+    first = refresh(None, drop(1, feed="other"), [SEX], {2: "r2"}).open
+    second = refresh(first, drop(2), [SEX, SHORT], {2: "r2"}).open
+    third = refresh(second, drop(3))
+    assert rows(third.open) == [("drop1", 2, "sex", "unknown_code", "r2", "2026-11-01")]
+    assert [r[:2] for r in rows(third.cleared)] == [("drop2", 2), ("drop2", 3)]
+
+
+def test_a_fault_that_stands_again_keeps_its_first_night_and_is_not_cleared():
+    first = refresh(None, drop(1), [SEX], {2: "r2"}).open
+    again = refresh(first, drop(2), [(9, "sex", "unknown_code")], {9: "r2"})
+    assert rows(again.open) == [("drop2", 9, "sex", "unknown_code", "r2", "2026-11-01")]
+    assert again.cleared.num_rows == 0
+
+
+def test_a_partial_drop_clears_what_it_accepted_and_leaves_the_rest_open():
+    first = refresh(None, drop(1), [SEX, SHORT, (4, "zip", "bad_format")], {2: "r2", 4: "r4"}).open
+    second = refresh(first, drop(2, "delta"), accepted=["r2", "r8"])
+    assert [r[:2] for r in rows(second.open)] == [("drop1", 3), ("drop1", 4)]
+    assert [r[:2] for r in rows(second.cleared)] == [("drop1", 2)]
+
+
+def test_a_partial_drop_that_refuses_a_record_again_replaces_what_was_open_of_it():
+    first = refresh(None, drop(1), [SEX], {2: "r2"}).open
+    second = refresh(first, drop(2, "delta"), [(5, "zip", "bad_format")], {5: "r2"})
+    assert rows(second.open) == [("drop2", 5, "zip", "bad_format", "r2", "2026-11-02")]
+    assert [r[:3] for r in rows(second.cleared)] == [("drop1", 2, "sex")]
+
+
+FAULTS = st.lists(
+    st.tuples(st.integers(2, 5), st.sampled_from(["sex", "zip", None]), st.sampled_from(["a", "b"])),
+    max_size=5,
+    unique=True,
+)
+IDS = st.dictionaries(st.integers(2, 5), st.sampled_from(["r1", "r2", "r3"]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    FAULTS,
+    FAULTS,
+    IDS,
+    IDS,
+    st.lists(st.sampled_from(["r1", "r2"]), unique=True),
+    st.sampled_from(["full", "delta"]),
+)
+def test_g2_the_same_drop_again_changes_nothing(before, faults, ids_before, ids, accepted, mode):
+    first = refresh(None, drop(1), before, ids_before).open
+    once = refresh(first, drop(2, mode), faults, ids, accepted)
+    again = refresh(once.open, drop(2, mode), faults, ids, accepted)
+    assert again.open.equals(once.open)
+    assert again.cleared.num_rows == 0
+    # nothing vanishes: what was open is open, cleared, or stands again as the same fault of the same record
+    standing = {(r[4], r[2], r[3]) for r in rows(once.open)} | {
+        (r[4], r[2], r[3]) for r in rows(once.cleared)
+    }
+    assert {(r[4], r[2], r[3]) for r in rows(first)} <= standing
