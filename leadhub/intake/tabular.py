@@ -272,11 +272,12 @@ def _is_plain(data: bytes, delimiter: str, width: int) -> bool:
         return False
     delimiters = np.flatnonzero(cells == ord(delimiter))
     quotes = np.flatnonzero(cells == _QUOTE)
-    if quotes.size % 2 or (np.searchsorted(quotes, ends) % 2).any():
+    # the text ends in LF: an odd number of quotes is found at its end, and a quote that is the very first
+    # byte finds that LF "before" it
+    if (np.searchsorted(quotes, ends) % 2).any():
         return False
     if quotes.size:
         opening, closing = quotes[0::2], quotes[1::2]
-        # the text ends in LF, so that the byte "before" its first byte is one too
         starts = np.isin(cells[opening - 1], (ord(delimiter), _LF))
         stops = np.isin(cells[closing + 1], (ord(delimiter), _LF, _CR))
         doubled = closing[:-1] + 1 == opening[1:]

@@ -113,13 +113,19 @@ def _held_keys(
     listed: Mapping[str, pa.Table],
     facts: Mapping[str, TableFacts],
 ) -> dict[str, pa.Table]:
-    """The keys that the source holds now: as listed, or all rows of a full drop, accepted or not."""
+    """The keys that the source holds now: as listed, or all rows of a full drop, accepted or not.
+
+    A table with a row whose key cannot be read is left out: that record may be one that we hold, and
+    must not look gone.
+    """
     if drop.mode != "full":
         return dict(listed)
-    return {
-        table: mapping.to_arrow(m.frame.select(facts[table].key).drop_nulls(), facts[table])
-        for table, m in mapped.items()
-    }
+    held = {}
+    for table, m in mapped.items():
+        keys = m.frame.select(facts[table].key).drop_nulls()
+        if keys.height == m.read:
+            held[table] = mapping.to_arrow(keys, facts[table])
+    return held
 
 
 def _ids(site: Site, feed: Feed, facts: TableFacts, table: pa.Table) -> pa.Array:

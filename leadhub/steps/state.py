@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -81,14 +81,15 @@ def _advance(
         if site.landing.path(drop, f"accepted/keys.{name}").exists():
             held = site.landing.read_accepted(drop, f"keys.{name}")
             source_ids = pseudonyms.record_ids(held, facts, feed=feed.id, keys=site.keys)
-        applied = pseudonyms.apply(state, made.rows, source_ids=source_ids, mode=drop.mode)
+        mode: Literal["full", "delta"] = "delta" if source_ids is None else drop.mode
+        applied = pseudonyms.apply(state, made.rows, source_ids=source_ids, mode=mode)
         state, upserted, removed = (
             applied.state,
             upserted + applied.upserted,
             removed + len(applied.removed_ids),
         )
         if made.tokens is not None:
-            tokens = pseudonyms.apply(tokens, made.tokens, source_ids=source_ids, mode=drop.mode).state
+            tokens = pseudonyms.apply(tokens, made.tokens, source_ids=source_ids, mode=mode).state
     if state is None:
         raise TerminalError("state_invalid", f"[{feed.id}] sent no rows member for its table [{name}]")
     version = site.lake.write(core, state)

@@ -105,6 +105,7 @@ def test_plain_files_do_take_the_fast_reader(body):
         '"a\nb",b,c\n',
         'a,b,"x\n",b,c\n',
         'a"b",b,c\n',
+        '"",a"b,c",d\n',
         "a,b\n",
         "a,b,c,d\n",
         "\n",
@@ -203,6 +204,15 @@ def test_no_value_in_repr():
 def test_a_column_called_row_is_refused():
     with pytest.raises(TerminalError, match="_row"):
         parse(b"_row,a\n1,2\n")
+
+
+def test_a_control_character_in_a_name_is_refused_before_it_reaches_polars():
+    # polars panics on NUL in a column's name, and a panic is no Exception
+    arrow = MADE["stream"](pa.table({"a\x00b": pa.array(["x"], pa.string())}))
+    for data, form in ((b'{"data":[{"a\\u0000b":"x"}]}', "jsonl"), (arrow, "arrow")):
+        with pytest.raises(TerminalError) as caught:
+            tabular.parse(data, form, name="x")
+        assert caught.value.reason == "schema_drift"
 
 
 def test_an_unknown_format_is_a_mistake_of_ours():
