@@ -144,11 +144,13 @@ class SQLite(Dialect):
     """A database file (the connection's `schema`). Its timestamps are text: 2026-11-20T08:00:00.000000Z."""
 
     Error = sqlite3.Error
+    #: seconds to wait for a lock
+    PATIENCE = 10.0
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         where = f"file:{self.connection.schema}?mode=ro"
-        self._driver = sqlite3.connect(where, uri=True, timeout=10, isolation_level=None)
+        self._driver = sqlite3.connect(where, uri=True, timeout=self.PATIENCE, isolation_level=None)
         try:
             self._driver.execute("BEGIN")
             yield

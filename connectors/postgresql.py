@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -102,20 +103,18 @@ class PostgreSQL(Dialect):
 
     def batches(self, query: str, columns: Sequence[str], what: str) -> Iterator[pa.RecordBatch]:
         with self._driver.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)") as rows:
-            gathered: list[Any] = []
-            size = 0
+            lines = bytearray()
             for row in rows:
                 if len(row) > ROW_BYTES:
                     raise TerminalError(
                         "too_large", f"{what}: a row is larger than {ROW_BYTES} bytes; correct the source"
                     )
-                gathered.append(row)
-                size += len(row)
-                if size >= BATCH_BYTES:
-                    yield _from_csv(b"".join(gathered), columns, what)
-                    gathered, size = [], 0
-            if gathered:
-                yield _from_csv(b"".join(gathered), columns, what)
+                lines += row
+                if len(lines) >= BATCH_BYTES:
+                    yield _from_csv(lines, columns, what)
+                    lines = bytearray()
+            if lines:
+                yield _from_csv(lines, columns, what)
 
     def literal(self, value: str) -> str:
         return sql.Literal(value).as_string(self._driver)
@@ -130,62 +129,43 @@ class PostgreSQL(Dialect):
         state = getattr(error, "sqlstate", None) or ""
         if not state and isinstance(error, psycopg.OperationalError):
             return _not_connected(error, what)
-        for states, family, reason, told in _POSTGRESQL_STATES:
+        for states, family, reason, told in _STATES:
             if state.startswith(states):
                 return family(reason, f"{what}: {told} (SQLSTATE {state})")
         return TransientError("bad_response", f"{what}: the database refused (SQLSTATE {state or 'none'})")
 
 
 #: first match counts; PostgreSQL documentation, appendix A
-_POSTGRESQL_STATES: tuple[tuple[tuple[str, ...], type[LeadhubError], str, str], ...] = (
+_STATES: tuple[tuple[tuple[str, ...], type[LeadhubError], str, str], ...] = (
     (("57014", "55P03", "25P03"), TransientError, "source_timeout", "a statement or lock took too long"),
     (("40",), TransientError, "source_timeout", "the database cancelled it in favour of other work"),
     (("08", "53", "57P"), TransientError, "source_unreachable", "the database went away or is full"),
-    (
-        ("28",),
-        TerminalError,
-        "credentials_refused",
-        "the database refused the login; correct the connection",
-    ),
+    (("28",), TerminalError, "credentials_refused", "the login was refused; correct the connection"),
     (("42501",), TerminalError, "credentials_refused", "the login may not read it; ask for SELECT"),
     (("3D",), TerminalError, "settings_invalid", "there is no such database; correct the connection"),
     (("42", "3F", "22007", "22008", "0A"), TerminalError, "schema_drift", NOT_AS_AGREED),
-    (
-        ("22021", "22P05"),
-        TerminalError,
-        "unreadable_file",
-        "it holds text that is no UTF-8; correct the row",
-    ),
+    (("22021", "22P05"), TerminalError, "unreadable_file", "a row is no UTF-8; correct it at the source"),
 )
 #: what libpq (always English) and servers say before a session stands, where no SQLSTATE is passed on
-_CERTIFICATE = ("certificate verify failed", "server certificate", "does not support SSL")
-_REFUSED = (
-    "password authentication failed",
-    "no pg_hba.conf entry",
-    "not permitted to log in",
-    "no password",
+_CERTIFICATE = re.compile("certificate verify failed|server certificate|does not support SSL")
+_REFUSED = re.compile(
+    "password authentication failed|no pg_hba.conf entry|not permitted to log in|no password"
 )
-_BUSY = (
-    "starting up",
-    "shutting down",
-    "recovery",
-    "too many",
-    "connection slots",
-    "closed the connection",
-    "timeout",
+_BUSY = re.compile(
+    "starting up|shutting down|recovery|too many|connection slots|closed the connection|timeout"
 )
 
 
 def _not_connected(error: psycopg.Error, what: str) -> LeadhubError:
     text = str(error)
-    if any(t in text for t in _CERTIFICATE):
+    if _CERTIFICATE.search(text):
         return TerminalError(
             "host_key_changed", f"{what}: the server's certificate is not the agreed one; ask the agency"
         )
     # a server may speak another language: what failed after a password was used is the login's fault,
     # so that a wrong password is not tried until the account is locked
     asked = error.pgconn is not None and error.pgconn.used_password
-    if any(t in text for t in _REFUSED) or (asked and not any(t in text for t in _BUSY)):
+    if _REFUSED.search(text) or (asked and not _BUSY.search(text)):
         return TerminalError(
             "credentials_refused", f"{what}: the database refused the login; correct the connection"
         )
@@ -194,7 +174,7 @@ def _not_connected(error: psycopg.Error, what: str) -> LeadhubError:
     )
 
 
-def _from_csv(lines: bytes, columns: Sequence[str], what: str) -> pa.RecordBatch:
+def _from_csv(lines: bytearray, columns: Sequence[str], what: str) -> pa.RecordBatch:
     """COPY writes null as nothing and the empty text as a pair of quotes."""
     raw = pyarrow.csv.read_csv(
         pa.py_buffer(lines),

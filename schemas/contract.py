@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import types
 import typing
+
 import pandera.polars as pa
 import polars as pl
 

@@ -1,1 +1,57 @@
-"""What agencies say about one diversion becomes one record and a list of disagreements."""
+"""What agencies say about one diversion becomes one record and a list of disagreements. Pure.
+
+Nothing here is derived from absence: a referral nobody speaks of has no statement, and that is all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import pyarrow as pa
+
+Tables = Mapping[str, pa.Table]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """State tables by contract kind and table name, each with a `feed` column; and the crosswalk
+    (record_id, feed, person_id). A kind that no feed brings is empty."""
+
+    police: Tables
+    da: Tables
+    provider: Tables
+    disputes: Tables
+    crosswalk: pa.Table
+
+
+@dataclass(frozen=True)
+class Casework:
+    """The reconciled tables, each sorted; see the functions that make them."""
+
+    diversions: pa.Table
+    diversion_cases: pa.Table
+    statements: pa.Table
+    justice_events: pa.Table
+    discrepancies: pa.Table
+
+    def tables(self) -> dict[str, pa.Table]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def reconcile(inputs: Inputs, *, night: str) -> Casework:
+    """One diversion record a referral, the cases and statements that belong to it, and who disagrees."""
+    from leadhub.casework import discrepancies, diversions, events, statements
+    from leadhub.casework.frames import Frames, to_arrow
+
+    frames = Frames.of(inputs)
+    said = statements.statements(frames)
+    referred = diversions.diversions(frames, said)
+    cases = diversions.cases(frames, referred)
+    return Casework(
+        diversions=to_arrow(referred),
+        diversion_cases=to_arrow(cases),
+        statements=to_arrow(said),
+        justice_events=to_arrow(events.justice_events(frames)),
+        discrepancies=to_arrow(discrepancies.discrepancies(frames, referred, cases, said, night)),
+    )

@@ -149,7 +149,8 @@ class Lake:
         if committed and committed[-1] > night:
             raise TerminalError(
                 "out_of_order",
-                f"night {night} comes before the committed night {committed[-1]}; its data join the next night",
+                f"night {night} comes before the committed night {committed[-1]}; "
+                "its data join the next night",
             )
         earlier = [n for n in committed if n < night]
         if earlier:

@@ -276,6 +276,7 @@ def settle(path: Path, dataset: str) -> Entry | None:
             continue
         if entry.kind == "intent":
             pending = entry
-        elif pending and entry.kind in ("committed", "note") and entry.release_id == pending.release_id:
-            pending = None
+        elif pending and entry.kind in ("committed", "note"):
+            same = (entry.release_id, entry.sequence) == (pending.release_id, pending.sequence)
+            pending = None if same else pending
     return pending

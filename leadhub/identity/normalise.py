@@ -133,10 +133,6 @@ def nysid(values: pl.Series) -> pl.Series:
     return _drop_matching(shaped, r"^(?:0{8}|9{8})")
 
 
-def sex(values: pl.Series) -> pl.Series:
-    return text(values).replace({"U": None})
-
-
 def address(values: pl.Series) -> pl.Series:
     """`<house number> <street>`, or the street alone; null for "homeless", "unknown" and their like."""
     before = rf"^(\d+[A-Z]?)?\s*((?:{_DIRECTIONS})\s+)?"
@@ -208,7 +204,6 @@ _BY_KIND = {
     "phone": phone,
     "zip": zip5,
     "nysid": nysid,
-    "sex": sex,
     "address_line": address,
 }
 
@@ -217,7 +212,8 @@ def normalise(identifiers: pl.DataFrame) -> pl.DataFrame:
     """Columns named by identifier kind → the same kinds normalised; kinds not given are null.
 
     `date_of_birth` is a date and stays one (`birth_year` beside it), all others are text. `city` is not
-    used: the ZIP code says more. No error is possible: what cannot be read is missing.
+    used, the ZIP code says more; nor is `sex`: half of all strangers agree on it, and agencies record it
+    differently for the people whom that would hurt. No error is possible: what cannot be read is missing.
     """
     given = {name: identifiers.get_column(name) for name in identifiers.columns}
     empty = pl.Series("empty", [None] * identifiers.height, dtype=pl.String)

@@ -67,7 +67,6 @@ def parts(identifiers: pl.DataFrame) -> pl.DataFrame:
         zip="zip",
         phone="phone",
         ssn4="ssn4",
-        sex="sex",
         suffix="suffix",
     )
 

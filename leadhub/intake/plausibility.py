@@ -173,7 +173,7 @@ def _load(path: Path, feed_id: str, table: str) -> Suite:
 def _data_source() -> Any:
     """A fresh context that keeps nothing and tells nobody. The first call imports the library (seconds)."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    # a metric's error is logged with the value that it met
+    # a log of a metric's error could quote the value that it met; `raised` tells of it
     logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig

@@ -19,6 +19,8 @@ from leadhub.foundation.vocabulary import TableFacts
 from leadhub.intake import feeds as feed_facts
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Landing
+from leadhub.permission import agreements as agreement_facts
+from leadhub.permission.agreements import Agreement
 
 _CONNECTORS = {
     "sql": ("connectors.sql", "SqlConnector"),
@@ -58,6 +60,19 @@ class Site:
             raise TerminalError(
                 "feed_invalid", f"there is no feed [{feed_id}]; feeds/*.yaml name them"
             ) from None
+
+    @cached_property
+    def agreements(self) -> dict[str, Agreement]:
+        return agreement_facts.load_all(self.settings.agreements)
+
+    def agreement(self, agreement_id: str) -> Agreement:
+        """Read anew from its file: an edit since the last step must be seen."""
+        found = agreement_facts.load_all(self.settings.agreements).get(agreement_id)
+        if found is None:
+            raise TerminalError(
+                "agreement_invalid", f"there is no agreement [{agreement_id}]; agreements/*.yaml name them"
+            )
+        return found
 
     def contracts(self, feed: Feed) -> dict[str, Any]:
         """Table → pandera model, in the order of the feed's tables."""

@@ -11,6 +11,7 @@ import random
 import string
 from datetime import date, timedelta
 
+import polars as pl
 import pyarrow as pa
 
 from leadhub.identity.nicknames import CLASS_OF
@@ -27,55 +28,8 @@ KINDS = (
     "address_line",
     "zip",
 )
-SYLLABLES = [
-    "ba",
-    "ber",
-    "car",
-    "co",
-    "da",
-    "de",
-    "el",
-    "far",
-    "gar",
-    "go",
-    "ha",
-    "ho",
-    "is",
-    "ja",
-    "jo",
-    "ka",
-    "ken",
-    "la",
-    "lo",
-    "ma",
-    "mar",
-    "mo",
-    "na",
-    "no",
-    "ol",
-    "pe",
-    "pi",
-    "ra",
-    "ro",
-]
-ENDS = [
-    "son",
-    "ez",
-    "man",
-    "ley",
-    "ton",
-    "ski",
-    "o",
-    "i",
-    "er",
-    "s",
-    "berg",
-    "field",
-    "wood",
-    "well",
-    "ano",
-    "ick",
-]
+SYLLABLES = [c + v for c in ("b", "c", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r") for v in "aeo"]
+ENDS = ["son", "ez", "man", "ley", "ski", "er", "s", "berg", "field", "well"]
 FORMS: dict[str, list[str]] = {}
 for form, name in sorted(CLASS_OF.items()):
     FORMS.setdefault(name, []).append(form)
@@ -150,16 +104,7 @@ def _wrong_date(rng: random.Random, born: date) -> date:
 def noisy(rng: random.Random, person: dict, noise: float, fields: tuple[str, ...]) -> dict:
     """One clerk's version of a person; `noise` is the chance of an error in each important field."""
     row = {k: person.get(k) for k in (*KINDS, "date_of_birth")}
-    if rng.random() < noise:
-        row["first_name"] = typo(rng, row["first_name"])
-    elif rng.random() < 2 * noise and row["first_name"] in FORMS:
-        row["first_name"] = rng.choice(FORMS[row["first_name"]])
-    if rng.random() < noise:
-        row["last_name"] = typo(rng, row["last_name"])
-    elif rng.random() < noise / 2:
-        row["last_name"] = person["middle_name"] + "SON"  # another surname altogether
-    if rng.random() < noise / 4:
-        row["last_name"], row["first_name"] = row["first_name"], row["last_name"]
+    _spoil_names(rng, row, noise)
     if rng.random() < noise:
         row["date_of_birth"] = _wrong_date(rng, row["date_of_birth"])
     if rng.random() < 3 * noise:
@@ -168,12 +113,30 @@ def noisy(rng: random.Random, person: dict, noise: float, fields: tuple[str, ...
         row["phone"] = f"716{rng.randrange(2000000, 9999999)}"
     if rng.random() < noise:
         row["ssn4"] = f"{rng.randrange(1, 10000):04d}"
-    for kind in ("ssn4", "phone", "address_line", "suffix"):
-        if rng.random() < 2 * noise:
+    for kind, share in (
+        ("ssn4", 2),
+        ("phone", 2),
+        ("address_line", 2),
+        ("suffix", 2),
+        ("date_of_birth", 0.25),
+    ):
+        if rng.random() < share * noise:
             row[kind] = None
-    if rng.random() < noise / 4:
-        row["date_of_birth"] = None
     return {k: v if k in fields else None for k, v in row.items()}
+
+
+def _spoil_names(rng: random.Random, row: dict, noise: float) -> None:
+    """Typos, nicknames, another surname altogether, names in the wrong columns."""
+    if rng.random() < noise:
+        row["first_name"] = typo(rng, row["first_name"])
+    elif rng.random() < 2 * noise and row["first_name"] in FORMS:
+        row["first_name"] = rng.choice(FORMS[row["first_name"]])
+    if rng.random() < noise:
+        row["last_name"] = typo(rng, row["last_name"])
+    elif rng.random() < noise / 2:
+        row["last_name"] = row["middle_name"] + "SON"
+    if rng.random() < noise / 4:
+        row["last_name"], row["first_name"] = row["first_name"], row["last_name"]
 
 
 def county(
@@ -196,10 +159,8 @@ def county(
     return tables, truth
 
 
-ALL = KINDS
-NO_NUMBERS = tuple(k for k in KINDS if k not in ("nysid", "ssn4", "phone"))
 FEEDS = {
-    "p": (0.6, ALL),
+    "p": (0.6, KINDS),
     "d": (0.4, tuple(k for k in KINDS if k not in ("ssn4", "phone", "suffix"))),
     "h": (0.5, tuple(k for k in KINDS if k not in ("nysid", "suffix"))),
     "r": (0.3, tuple(k for k in KINDS if k not in ("nysid", "suffix"))),
@@ -208,8 +169,6 @@ FEEDS = {
 
 def quality(clusters: pa.Table, truth: dict[str, int]) -> tuple[float, float]:
     """Precision and recall over pairs of records, as clusters put them together."""
-    import polars as pl
-
     frame = pl.DataFrame(pl.from_arrow(clusters)).with_columns(
         person=pl.col("record_id").replace_strict(truth, return_dtype=pl.Int64)
     )

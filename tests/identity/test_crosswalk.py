@@ -102,7 +102,7 @@ def grouped(partition: dict[str, int]) -> tuple[str, ...]:
     return tuple(groups.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(PARTITION, min_size=2, max_size=5))
 def test_laws_over_any_nights(history):
     """One person a cluster; no id dealt twice; a run again is equal; events account for every id."""

@@ -83,7 +83,6 @@ def test_given_names(written, meant):
         (normalise.suffix, "Junior", "JR"),
         (normalise.suffix_in_surname, "Smith, Sr.", "SR"),
         (normalise.suffix_in_surname, "Junior", None),
-        (normalise.sex, "U", None),
         (normalise.address, "12 N. Main St. Apt 3", "12 MAIN"),
         (normalise.address, "12 MAIN STREET", "12 MAIN"),
         (normalise.address, "45 5th Ave", "45 5"),

@@ -55,7 +55,7 @@ def link(records: pa.Table, *, one_per_person: frozenset[str]) -> Linked:
     status[sure[lost]] = "rival"
 
     sure = sure[~lost]
-    apart = weighed.contradiction & ~weighed.same_nysid
+    apart = weighed.bits <= weights.APART_BITS
     links = Links(left[sure], right[sure], weighed.bits[sure])
     label, dropped = clusters.build(known, links, left[apart], right[apart])
     status[sure[dropped]] = "conflict"

@@ -65,7 +65,7 @@ def encode(tokens: pa.Table, one_per_person: frozenset[str]) -> Records:
         )
     feed_names = sorted(frame.get_column("feed").unique().to_list())
     place = {name: i for i, name in enumerate(feed_names)}
-    feeds = frame.get_column("feed").replace_strict(place, return_dtype=pl.Int32).to_numpy()
+    feeds = np.array([place[name] for name in frame.get_column("feed").to_list()], dtype=np.int32)
     once = np.array([name in one_per_person for name in feed_names], dtype=bool)
     codes, sizes = {}, {}
     for column in (*(k.column for k in MATCH_KEYS), NYSID):

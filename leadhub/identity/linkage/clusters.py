@@ -1,9 +1,9 @@
 """Pairs → persons of tonight: components of the link graph that hold no contradiction.
 
 Three things forbid that two records are one person: different NYSID numbers; one feed that holds each
-person once; given name and birth date both known to differ. A component that holds such a pair is built
-again from its strongest link to its weakest, and a link that would bring a forbidden pair together is
-left out: the weakest links give way.
+person once; evidence that speaks against it (relatives, whom a third record would join). A component
+that holds such a pair is built again from its strongest link to its weakest, and a link that would
+bring a forbidden pair together is left out: the weakest links give way.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def components(size: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def conflicted(records: Records, label: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Labels of components that hold a forbidden pair; `left`, `right` are the contradicting pairs."""
+    """Labels of components that hold a forbidden pair; `left`, `right` are the pairs to be kept apart."""
     frame = pl.DataFrame({"label": label, "feed": records.feeds, "nysid": records.codes[NYSID]})
     twice = (
         frame.filter(pl.Series(records.alone))
@@ -91,8 +91,8 @@ def conflicted(records: Records, label: np.ndarray, left: np.ndarray, right: np.
         .filter(pl.col("nysid") > 1)
         .get_column("label")
     )
-    contradicting = label[left][label[left] == label[right]]
-    return np.unique(np.concatenate([twice.to_numpy(), numbers.to_numpy(), contradicting]))
+    together = label[left][label[left] == label[right]]
+    return np.unique(np.concatenate([twice.to_numpy(), numbers.to_numpy(), together]))
 
 
 def build(

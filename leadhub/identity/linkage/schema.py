@@ -19,8 +19,8 @@ And how often two records of *one* person agree there and no stricter:
 All are declared, not learnt: they hold for a county of any size, and a night with few records cannot
 spoil them.
 
-**Least entropy.** A key whose parts give fewer than `LEAST_BITS` could be inverted by frequency or tell
-a person apart by birth date and sex alone; such a key cannot be declared.
+**Least entropy.** A key whose parts give fewer than `LEAST_BITS` could be inverted by frequency, as names
+alone or a birth date (with the sex or without) can; such a key cannot be declared.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ PARTS: dict[str, Part] = {
         Part("zip", "address", 4.0, 0.0, 1.0),
         Part("phone", "phone", 18.0, 0.5, 0.0),
         Part("ssn4", "ssn4", 13.0, 13.0, 0.0),
-        Part("sex", "sex", 1.0, 1.0, 0.0),
         Part("suffix", "suffix", 1.0, 2.0, 0.0),
     )
 }
@@ -87,7 +86,6 @@ DIFFERENT: dict[str, float] = {
     "address": 1.0,
     "phone": 1.0,
     "ssn4": 4.0,
-    "sex": 5.0,
     "suffix": 6.0,
 }
 
@@ -96,7 +94,7 @@ DIFFERENT: dict[str, float] = {
 class MatchKey:
     """A token over several parts; null for a record that lacks any of them.
 
-    Raises: ValueError for unknown parts, too few bits, or birth date and sex without a name or number.
+    Raises: ValueError for unknown parts, too few bits, or a birth date alone.
     """
 
     name: str
@@ -108,8 +106,8 @@ class MatchKey:
             raise ValueError(f"match key [{self.name}] names unknown parts {unknown}")
         if self.bits < LEAST_BITS:
             raise ValueError(f"match key [{self.name}] has {self.bits} bits, fewer than {LEAST_BITS}")
-        if {PARTS[p].field for p in self.parts} <= {"dob", "sex"}:
-            raise ValueError(f"match key [{self.name}] holds birth date and sex alone")
+        if {PARTS[p].field for p in self.parts} <= {"dob"}:
+            raise ValueError(f"match key [{self.name}] holds a birth date alone")
 
     @property
     def bits(self) -> float:

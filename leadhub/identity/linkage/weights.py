@@ -27,6 +27,8 @@ from leadhub.identity.linkage.schema import DIFFERENT, MATCH_KEYS, PARTS
 LINK_BITS = 3.0
 #: log₂ odds from which a pair that is not linked is shown to a steward
 REVIEW_BITS = -2.0
+#: log₂ odds down to which two records may still be brought together by a third
+APART_BITS = -6.0
 #: the same fingerprint-based number: beyond doubt, whatever else differs
 NYSID_BITS = 64.0
 
@@ -40,23 +42,20 @@ _STRICTEST = {part.field: part.name for part in reversed(PARTS.values())}
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of one pattern of shared keys: bits against chance and against family; whether given name and
-    birth date both differ at every level."""
+    """Of one pattern of shared keys: bits against chance and against family."""
 
     chance: float
     family: float
-    contradiction: bool
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """Per pair: log₂ odds, bit mask of shared match keys, same and different NYSID, contradiction."""
+    """Per pair: log₂ odds, bit mask of shared match keys, whether the NYSID is the same or another."""
 
     bits: np.ndarray
     shared: np.ndarray
     same_nysid: np.ndarray
     other_nysid: np.ndarray
-    contradiction: np.ndarray
 
 
 def evidence(shared: int, both: int) -> Evidence:
@@ -71,12 +70,7 @@ def evidence(shared: int, both: int) -> Evidence:
         if strictest in different:
             rare = level.rare if level else DIFFERENT[field]
             chance, family = chance - rare, family - rare
-    apart = all(_STRICTEST[f] in different and not _agrees(f, equal) for f in ("first", "dob"))
-    return Evidence(chance, family, apart)
-
-
-def _agrees(field: str, equal: set[str]) -> bool:
-    return any(PARTS[p].field == field for p in equal)
+    return Evidence(chance, family)
 
 
 def _equal_parts(shared: int) -> set[str]:
@@ -117,10 +111,10 @@ def weigh(records: Records, left: np.ndarray, right: np.ndarray) -> Weighed:
     one, other = records.codes[NYSID][left], records.codes[NYSID][right]
     known = (one != NULL) & (other != NULL)
     excess = _excess(rarest, len(records.feed_names))
-    chance, family, contradiction = _by_pattern(shared, both)
+    chance, family = _by_pattern(shared, both)
     same_nysid = known & (one == other)
     bits = _log_odds(chance - excess, family - excess, same_nysid, records)
-    return Weighed(bits, shared, same_nysid, known & (one != other), contradiction)
+    return Weighed(bits, shared, same_nysid, known & (one != other))
 
 
 def _excess(rarest: np.ndarray, feeds: int) -> np.ndarray:
@@ -130,14 +124,13 @@ def _excess(rarest: np.ndarray, feeds: int) -> np.ndarray:
     return np.where(none, 0.0, np.ceil(np.log2(np.maximum(1.0, rarest / ordinary))))
 
 
-def _by_pattern(shared: np.ndarray, both: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_pattern(shared: np.ndarray, both: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     width = len(MATCH_KEYS)
     patterns, place = np.unique(shared << width | both, return_inverse=True)
     judged = [evidence(int(p) >> width, int(p) & ((1 << width) - 1)) for p in patterns]
     chance = np.array([e.chance for e in judged], dtype=np.float64)
     family = np.array([e.family for e in judged], dtype=np.float64)
-    apart = np.array([e.contradiction for e in judged], dtype=bool)
-    return chance[place], family[place], apart[place]
+    return chance[place], family[place]
 
 
 def _log_odds(

@@ -1,0 +1,317 @@
+"""Publication of one dataset to one partner: stage → intent → deliver → committed.
+
+::
+
+    staged      the release folder is there, verified         (release.store)
+    intended    … and the ledger has `intent`: a possible disclosure
+    committed   … and the ledger has `committed`: a disclosure
+
+A release is named by its night, agreement, inputs and restrictions. The same again returns its
+receipt; a changed state is the next sequence number and supersedes. Staging takes no number for good:
+what never arrived gives its number back, so a partner sees no gap. Killed at any instant, running
+again ends in the same release, delivered once and committed once.
+
+Agency ids are opened in the package alone; what the hub keeps, and compares with the next release, is
+sealed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from leadhub.foundation import failpoints, files, ledger, openpgp
+from leadhub.foundation.errors import TerminalError, TransientError
+from leadhub.foundation.lease import lease
+from leadhub.foundation.ledger import Entry
+from leadhub.release import accounting, encoding, package
+from leadhub.release.package import Package
+from leadhub.release.store import Latest, Store
+
+Receipt = dict[str, Any]
+NEVER_ARRIVED = "given up for a newer state; the outbox does not hold it"
+
+
+@dataclass(frozen=True)
+class Content:
+    """Permitted rows with sealed ids, and their `accounting.GROUNDS`, a line a row."""
+
+    rows: pa.Table
+    grounds: pa.Table
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The partner's outbox.
+
+    `deliver(folder, remote)` makes the folder visible under that name, all at once. `read(remote)`
+    gives the bytes of a remote file, None where there is none. Both raise TransientError.
+    """
+
+    deliver: Callable[[Path, str], object]
+    read: Callable[[str], bytes | None]
+
+
+def release_id(facts: Package, *, inputs: Mapping[str, str], restrictions: str) -> str:
+    """Sixteen hex digits over night, agreement, hashes of the inputs, and the hash of consents and seals.
+
+    It stays inside the hub: it changes with what the partner may not know of.
+    """
+    named = [facts.night, facts.agreement_sha256, dict(inputs), restrictions]
+    return files.sha256_bytes(files.canonical_json(named))[:16]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One dataset of one partner. `signing_key` is the hub's OpenPGP secret key file."""
+
+    var: Path
+    partner: str
+    dataset: str
+    signing_key: Path
+    channel: Channel
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.var, self.partner, self.dataset)
+
+    @cached_property
+    def _certificate(self) -> bytes:
+        return openpgp.certificate(self.signing_key)
+
+    def latest(self) -> Latest | None:
+        """As `Store.latest`."""
+        return self.store.latest()
+
+    def stage(
+        self,
+        facts: Package,
+        content: Callable[[], Content],
+        *,
+        inputs: Mapping[str, str],
+        restrictions: str,
+        open_ids: Callable[[pa.Table], pa.Table],
+        diff: Callable[[pa.Table, pa.Table], pa.Table],
+        recipient_certificate: bytes | None = None,
+    ) -> Receipt:
+        """Build and verify the release of this state, unless that was done already; nothing is visible yet.
+
+        `content` is called only where there is something to build. `open_ids` opens the partner's own
+        ids in rows or changes. `diff(previous, current)` works on sealed rows. The receipt's `status`:
+        `staged`; `committed`: this state was delivered before; `unchanged`: another state of the same
+        night of which this partner sees nothing, so the earlier release stands (a new number would
+        tell it that somebody's restrictions changed). Run it again before `deliver` with restrictions
+        read at that moment: a state that has passed is then discarded.
+        Raises: TerminalError `out_of_order` (a later night was delivered), `counts_differ`, and those of
+        `package.build`; TransientError.
+        """
+        named = release_id(facts, inputs=inputs, restrictions=restrictions)
+        with lease(self.store.folder, "release"):
+            done = self.store.standing(named)
+            if done:
+                return self._finish(done)
+            self._settle(named)
+            last = self.store.committed()
+            if last and str(last.night) > facts.night:
+                raise TerminalError(
+                    "out_of_order",
+                    f"[{self.dataset}] of night {last.night} is delivered; {facts.night} comes too late",
+                )
+            sequence = self.store.next_sequence()
+            release = self.store.folder / f"{sequence:06d}_{named}"
+            if not self._is_whole(release):
+                found = content()
+                before = last.sequence if last else None
+                numbered = replace(facts, sequence=sequence, previous_sequence=before)
+                seen = _fingerprint(facts, found.rows)
+                if last and last.night == facts.night and self._fingerprint_of(last) == seen:
+                    self.store.discard_uncommitted()
+                    return self._finish(last) | {"status": "unchanged"}
+                self._build(release, numbered, found, seen, open_ids, diff, recipient_certificate)
+            failpoints.reach("release.staged")
+            return self._receipt(self.store.entry("intent", release), "staged")
+
+    def _build(
+        self,
+        release: Path,
+        facts: Package,
+        content: Content,
+        fingerprint: str,
+        open_ids: Callable[[pa.Table], pa.Table],
+        diff: Callable[[pa.Table, pa.Table], pa.Table],
+        recipient_certificate: bytes | None,
+    ) -> None:
+        rows, previous = encoding.in_order(content.rows), self.latest()
+        accounted = accounting.account(
+            content.grounds,
+            shipped=rows.num_rows,
+            columns=[c.name for c in facts.columns],
+            purpose=facts.purpose,
+            night=facts.night,
+        )
+        # where the columns changed, the partner loads the whole dataset
+        changes = None
+        if previous and previous.rows.schema.equals(rows.schema):
+            changes = open_ids(diff(previous.rows, rows))
+        self.store.discard_uncommitted()
+        with self.store.staging(release.name) as staging:
+            package.build(
+                facts,
+                open_ids(rows),
+                changes,
+                staging / "package",
+                signing_key=self.signing_key,
+                recipient_certificate=recipient_certificate,
+            )
+            manifest = package.verify(staging / "package", self._certificate)
+            if manifest["rows"] != rows.num_rows:
+                raise TerminalError(
+                    "counts_differ",
+                    f"{rows.num_rows} rows staged, {manifest['rows']} written; do not deliver",
+                )
+            recorded = {
+                "release_id": release.name.partition("_")[2],
+                "night": facts.night,
+                "sequence": facts.sequence,
+                "manifest_sha256": files.sha256_file(staging / "package" / package.MANIFEST),
+                "accounting_sha256": accounting.write(accounted, staging / "inside"),
+                "rows": rows.num_rows,
+                "agreement": facts.agreement,
+                "agreement_version": facts.agreement_version,
+                "agreement_sha256": facts.agreement_sha256,
+                "fingerprint": fingerprint,
+            }
+            self.store.put(staging, rows, recorded)
+
+    def deliver(self, release_id: str, *, agreement_sha256: str) -> Receipt:
+        """Deliver, once, what `stage` named; returns the receipt, the same one each time.
+
+        Raises: TransientError `not_ready` where it is not staged (any more), and those of the channel;
+        TerminalError `agreement_changed` where the agreement was edited since, `signature_invalid`
+        where the staged files were, `state_invalid` where the outbox holds another delivery of that name.
+        """
+        with lease(self.store.folder, "release"):
+            done = self.store.standing(release_id)
+            if done:
+                return self._finish(done)
+            release = self._staged(release_id)
+            intent = self.store.entry("intent", release)
+            if intent.agreement_sha256 != agreement_sha256:
+                raise TerminalError(
+                    "agreement_changed",
+                    f"agreement [{intent.agreement}] was edited after staging; stage the release again",
+                )
+            package.verify(release / "package", self._certificate)
+            failpoints.reach("release.before_intent")
+            ledger.append(self.store.chain, intent)
+            failpoints.reach("release.after_intent")
+            arrived = self._arrived(intent)
+            if arrived is None:
+                self.channel.deliver(release / "package", self._remote(intent))
+                arrived = self._arrived(intent)
+            if arrived is None:
+                raise TransientError(
+                    "delivery_failed", f"[{self._remote(intent)}] is not in the outbox after delivery"
+                )
+            failpoints.reach("release.before_committed")
+            committed = self._commit(replace(intent, manifest_sha256=arrived))
+            failpoints.reach("release.after_committed")
+            return self._finish(committed)
+
+    def _commit(self, intent: Entry) -> Entry:
+        last = self.store.committed()
+        if last and last.night == intent.night:
+            known = {e.sequence for e in self.store.entries("superseded")}
+            if last.sequence not in known:
+                ledger.append(self.store.chain, replace(last.facts(), kind="superseded"))
+        return ledger.append(self.store.chain, replace(intent.facts(), kind="committed"))
+
+    def _settle(self, wanted: str) -> None:
+        """An open intent of another state: it became visible and is recorded so, or it is given up."""
+        intent = self.store.open_intent()
+        if intent is None or intent.release_id == wanted:
+            return
+        arrived = self._arrived(intent)
+        if arrived is None:
+            ledger.append(self.store.chain, replace(intent.facts(), kind="note", note=NEVER_ARRIVED))
+        else:
+            self._commit(replace(intent, manifest_sha256=arrived))
+
+    def _arrived(self, intent: Entry) -> str | None:
+        """SHA-256 of the manifest in the outbox where it is this delivery's, None where there is none."""
+        remote = self._remote(intent)
+        theirs = self.channel.read(f"{remote}/{package.MANIFEST}")
+        if theirs is None:
+            return None
+        digest = files.sha256_bytes(theirs)
+        if digest != intent.manifest_sha256 and not self._is_ours(theirs, intent):
+            raise TerminalError(
+                "state_invalid",
+                f"the outbox holds another delivery as [{remote}]; find out whose, and move it away",
+            )
+        return digest
+
+    def _is_ours(self, theirs: bytes, intent: Entry) -> bool:
+        """Delivered before this state was restored from a backup: our signature, the same plaintext."""
+        local = self.store.release(intent) / "package" / package.MANIFEST
+        signature = self.channel.read(f"{self._remote(intent)}/{package.SIGNATURE}")
+        if signature is None or not local.exists():
+            return False
+        try:
+            openpgp.verify_detached(theirs, signature, self._certificate)
+        except TerminalError:
+            return False
+        return package.same_content(json.loads(theirs), files.read_json(local))
+
+    def _staged(self, release_id: str) -> Path:
+        release = self.store.folder / f"{self.store.next_sequence():06d}_{release_id}"
+        intent = self.store.open_intent()
+        if not release.is_dir() or (intent is not None and intent.release_id != release_id):
+            raise TransientError("not_ready", f"[{self.dataset}] is not staged in this state; stage first")
+        return release
+
+    def _is_whole(self, release: Path) -> bool:
+        try:
+            package.verify(release / "package", self._certificate)
+        except TerminalError:
+            return False
+        return True
+
+    def _fingerprint_of(self, entry: Entry) -> str:
+        return self.store.facts(self.store.release(entry))["fingerprint"]
+
+    def _remote(self, entry: Entry) -> str:
+        return package.folder(self.dataset, entry.sequence or 0, entry.night or "")
+
+    def _finish(self, committed: Entry) -> Receipt:
+        self.store.tidy()
+        return self._receipt(committed, "committed")
+
+    def _receipt(self, entry: Entry, status: str) -> Receipt:
+        """What a step tells: nothing of a row."""
+        return {
+            "status": status,
+            "partner": self.partner,
+            "dataset": self.dataset,
+            "night": entry.night,
+            "sequence": entry.sequence,
+            "release_id": entry.release_id,
+            "rows": entry.rows,
+            "manifest_sha256": entry.manifest_sha256,
+            "accounting_sha256": entry.accounting_sha256,
+            "remote": self._remote(entry),
+            "ledger": {"seq": entry.seq, "hash": entry.hash} if entry.hash else None,
+        }
+
+
+def _fingerprint(facts: Package, rows: pa.Table) -> str:
+    """Of all that the partner would see, but the sequence number."""
+    content = files.sha256_bytes(encoding.parquet(encoding.in_order(rows)))
+    stated = asdict(replace(facts, sequence=0, previous_sequence=None))
+    return files.sha256_bytes(files.canonical_json({"package": stated, "rows": content}))

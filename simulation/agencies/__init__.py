@@ -1,0 +1,1 @@
+"""The county's agencies: what happened (`story`), and what each of their systems holds of it on a night."""
