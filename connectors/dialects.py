@@ -57,7 +57,9 @@ class Dialect(ABC):
 
     def __init__(self, connection: Connection):
         self.connection = connection
-        self.seconds = int(connection.extra.get("statement_timeout_seconds", STATEMENT_SECONDS))
+        self.seconds = connection.extra.get("statement_timeout_seconds", STATEMENT_SECONDS)
+        if not isinstance(self.seconds, int) or self.seconds < 1:
+            raise TerminalError("settings_invalid", "extra [statement_timeout_seconds] is a number from 1")
 
     @abstractmethod
     def open(self) -> contextlib.AbstractContextManager[None]:

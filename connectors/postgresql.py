@@ -82,7 +82,7 @@ class PostgreSQL(Dialect):
         return False
 
     def clock(self) -> datetime:
-        return self._driver.execute("SELECT now()").fetchone()[0]
+        return self._driver.execute("SELECT now()").fetchall()[0][0]
 
     def describe(self, source: str) -> tuple[list[str], bool]:
         found = self._driver.execute(
@@ -99,7 +99,7 @@ class PostgreSQL(Dialect):
             clock = self.quote(read.watermark)
             newest = f"max({clock}) FILTER (WHERE {clock} BETWEEN '0001-01-01' AND now())"
             mark = f"""to_char(({newest})::timestamptz, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-        return Tally(*self._driver.execute(self._tally(read, mark)).fetchone())
+        return Tally(*self._driver.execute(self._tally(read, mark)).fetchall()[0])
 
     def batches(self, query: str, columns: Sequence[str], what: str) -> Iterator[pa.RecordBatch]:
         with self._driver.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)") as rows:
@@ -111,10 +111,10 @@ class PostgreSQL(Dialect):
                     )
                 lines += row
                 if len(lines) >= BATCH_BYTES:
-                    yield _from_csv(lines, columns, what)
+                    yield _from_csv(lines, columns)
                     lines = bytearray()
             if lines:
-                yield _from_csv(lines, columns, what)
+                yield _from_csv(lines, columns)
 
     def literal(self, value: str) -> str:
         return sql.Literal(value).as_string(self._driver)
@@ -174,26 +174,17 @@ def _not_connected(error: psycopg.Error, what: str) -> LeadhubError:
     )
 
 
-def _from_csv(lines: bytearray, columns: Sequence[str], what: str) -> pa.RecordBatch:
-    """COPY writes null as nothing and the empty text as a pair of quotes."""
-    raw = pyarrow.csv.read_csv(
+def _from_csv(lines: bytearray, columns: Sequence[str]) -> pa.RecordBatch:
+    """COPY writes null as nothing and the empty text as a pair of quotes; the server proves the UTF-8."""
+    table = pyarrow.csv.read_csv(
         pa.py_buffer(lines),
         read_options=pyarrow.csv.ReadOptions(column_names=list(columns), block_size=len(lines) + 1),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.binary()),
+            column_types=dict.fromkeys(columns, pa.string()),
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         ),
     )
-    texts = []
-    for name, cells in zip(columns, raw.columns):
-        try:
-            texts.append(cells.cast(pa.string()).combine_chunks())
-        except pa.ArrowInvalid:
-            raise TerminalError(
-                "unreadable_file",
-                f"{what}: column [{name}] holds text that is no UTF-8; correct the rows at the source",
-            ) from None
-    return pa.record_batch(texts, names=list(columns))
+    return table.combine_chunks().to_batches()[0]

@@ -26,7 +26,7 @@ from connectors.base import Arrival, Connector
 from connectors.dialects import Dialect, TableRead
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
-from leadhub.intake.landing import Drop, DropWriter, Landing
+from leadhub.intake.landing import DropWriter, Landing, Role
 
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
 
@@ -48,17 +48,23 @@ class SqlConnector(Connector):
         self._at = f"feed [{self.feed.id}]"
         try:
             with source.open():
-                drop = self._land(source, writer, night, since)
-        except source.Error as error:
+                watermark = self._land(source, writer, night, since)
+            drop = writer.commit(mode="delta", watermark=watermark, origin=self._origin())
+        except (source.Error, pa.ArrowException) as error:
             writer.abandon()
             raise source.classify(error, self._at) from None
         except BaseException:
             writer.abandon()
             raise
-        status = "duplicate" if drop.drop_id in known else "landed"
-        return [Arrival(status, drop.origin, drop)]
+        return [Arrival("duplicate" if drop.drop_id in known else "landed", drop.origin, drop)]
 
-    def _land(self, source: Dialect, writer: DropWriter, night: str, since: Mapping[str, str]) -> Drop:
+    def _origin(self) -> tuple[str, ...]:
+        return tuple(mapping.source for mapping in self.feed.tables.values())
+
+    def _land(
+        self, source: Dialect, writer: DropWriter, night: str, since: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Every member of the drop. Gives the watermark of each table."""
         until = source.clock().astimezone(UTC)
         begins = {table: self._begin(table, since.get(table), until) for table in self.feed.tables}
         watermark: dict[str, str] = {}
@@ -79,8 +85,7 @@ class SqlConnector(Connector):
         }
         with writer.member("extract.json", table=None, role="extract", format="json") as handle:
             handle.write(files.canonical_json(extract))
-        origin = tuple(mapping.source for mapping in self.feed.tables.values())
-        return writer.commit(mode="delta", watermark=watermark, origin=origin)
+        return watermark
 
     def _begin(self, table: str, mark: str | None, until: datetime) -> datetime | None:
         """The moment after which rows are read; None: all of them."""
@@ -95,9 +100,8 @@ class SqlConnector(Connector):
     def _plan(self, table: str, begin: datetime | None) -> TableRead:
         columns = self.feed.tables[table].columns
         clocked = self.feed.watermark
-        missing = [
-            c for c in (*self.tables[table].key, *([clocked] if clocked else [])) if c not in columns
-        ]
+        needed = [*self.tables[table].key, *([clocked] if clocked else [])]
+        missing = [c for c in needed if c not in columns]
         if missing:
             raise TerminalError(
                 "feed_invalid", f"table [{table}] of [{self.feed.id}] does not map {missing}"
@@ -144,7 +148,8 @@ class SqlConnector(Connector):
         return tally.mark
 
     def _rows(self, source: Dialect, read: TableRead) -> Iterator[pa.RecordBatch]:
-        size, after = self.feed.page_rows, None
+        size = self.feed.page_rows
+        after: list[str] | None = None
         while True:
             count, last = 0, None
             for batch in source.batches(source.page(read, after, size), read.columns, self._at):
@@ -156,7 +161,14 @@ class SqlConnector(Connector):
         yield from source.batches(source.unordered(read), read.columns, self._at)
 
 
-def _write(writer: DropWriter, name, table, role, columns, batches: Iterator[pa.RecordBatch]) -> int:
+def _write(
+    writer: DropWriter,
+    name: str,
+    table: str,
+    role: Role,
+    columns: tuple[str, ...],
+    batches: Iterator[pa.RecordBatch],
+) -> int:
     """Batches into a member, one at a time. Gives the rows written."""
     schema = pa.schema([(c, pa.string()) for c in columns])
     count = 0

@@ -66,7 +66,7 @@ class EmbeddedAirflow:
         return json.loads((self.home / "simple_auth_manager_passwords.json.generated").read_text())
 
     def start(self, progress: Callable[[str], None] = lambda _: None, timeout: float = 180) -> None:
-        """Migrate the metadata, start all four services, wait until they are healthy and know the DAGs."""
+        """Migrate the metadata, start all four services, wait until they are healthy."""
         progress("preparing Airflow's database")
         log = self.home / "airflow.log"
         with log.open("ab") as out:

@@ -25,9 +25,9 @@ IDENTIFIERS = (
 )
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 #: letters that stand beside or sound like one another
-_CONFUSED = {
-    letter: others for letter, *others in "aeo eai iey oau uoy cks kc szc zs mn nm td dt bp pb".split()
-}
+_CONFUSED = dict(
+    zip("aeiouckszmntdbpvwgj", ("eo", "ai", "ey", "au", "oy", "ks", "c", "zc", "s", *"nmdtpbwvjg")),
+)
 _ABBREVIATED = {" St": " Street", " Ave": " Avenue", " Rd": " Road", " Apt ": " #", " Dr": " Drive"}
 
 
@@ -145,7 +145,7 @@ def typo(rng: np.random.Generator, text: str) -> str:
     before, letter, after = text[:at], text[at], text[at + 1 :]
     kind = rng.random()
     if kind < 0.3:
-        return before + str(rng.choice(_CONFUSED.get(letter) or list(_LETTERS))) + after
+        return before + str(rng.choice(list(_CONFUSED.get(letter, _LETTERS)))) + after
     if kind < 0.55:
         return before + after
     if kind < 0.7:

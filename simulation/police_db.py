@@ -43,13 +43,7 @@ _SETTINGS = {
     "log_error_verbosity": "terse",
     "timezone": "UTC",
 }
-_TYPES = {
-    pl.String: "text",
-    pl.Date: "date",
-    pl.Boolean: "boolean",
-    pl.Int64: "bigint",
-    pl.Float64: "float8",
-}
+_TYPES = {pl.String: "text", pl.Date: "date", pl.Boolean: "boolean", pl.Float64: "double precision"}
 
 
 class PoliceDatabase:
@@ -214,45 +208,42 @@ class PoliceDatabase:
 
 
 def _apply(connection: psycopg.Connection, name: str, frame: pl.DataFrame, key: list[str]) -> None:
-    table, aside = sql.Identifier(SCHEMA, name), sql.Identifier(f"new_{name}")
     types = {column: _type(dtype) for column, dtype in frame.schema.items()}
+    others = [c for c in frame.columns if c not in key]
+    changes = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(c)) for c in others]
+    names = {
+        "table": sql.Identifier(SCHEMA, name),
+        "aside": sql.Identifier(f"new_{name}"),
+        "key": _names(key),
+        "columns": _names(frame.columns),
+        "typed": sql.SQL(", ").join(
+            sql.SQL(f"{{}} {t}").format(sql.Identifier(c)) for c, t in types.items()
+        ),
+        "act": sql.SQL("UPDATE SET {}").format(sql.SQL(", ").join(changes))
+        if others
+        else sql.SQL("NOTHING"),
+    }
+
+    def do(*statements: str) -> None:
+        for statement in statements:
+            connection.execute(sql.SQL(statement).format(**names))
+
     if _columns(connection, name) != types:
-        columns = [sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in types.items()]
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
-        made = sql.SQL("CREATE TABLE {} ({}, PRIMARY KEY ({}))")
-        connection.execute(made.format(table, sql.SQL(", ").join(columns), _names(key)))
-    connection.execute(
-        sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT * FROM {} LIMIT 0").format(aside, table)
-    )
-    copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(aside, _names(frame.columns))
+        do("DROP TABLE IF EXISTS {table}", "CREATE TABLE {table} ({typed}, PRIMARY KEY ({key}))")
+    do("CREATE TEMP TABLE {aside} ({typed}) ON COMMIT DROP")
+    copy = sql.SQL("COPY {aside} ({columns}) FROM STDIN (FORMAT csv)").format(**names)
     with connection.cursor() as cursor, cursor.copy(copy) as target:
         for part in frame.iter_slices(50_000):
             lines = io.BytesIO()
             part.write_csv(lines, include_header=False)
             target.write(lines.getvalue())
-    same_key = sql.SQL(" AND ").join(sql.SQL("n.{0} = t.{0}").format(sql.Identifier(c)) for c in key)
-    connection.execute(sql.SQL("ANALYZE {}").format(aside))
-    connection.execute(
-        sql.SQL("DELETE FROM {} t WHERE NOT EXISTS (SELECT FROM {} n WHERE {})").format(
-            table, aside, same_key
-        )
-    )
-    others = [c for c in frame.columns if c not in key]
-    changes = [sql.SQL("{0} = excluded.{0}").format(sql.Identifier(c)) for c in others]
-    # deciding before the insert spares a dead row for each row that is as it was
-    connection.execute(
-        sql.SQL(
-            "INSERT INTO {table} ({columns}) SELECT {columns} FROM (SELECT {columns} FROM {aside} "
-            "EXCEPT SELECT {columns} FROM {table}) AS changed ON CONFLICT ({key}) DO {act}"
-        ).format(
-            table=table,
-            aside=aside,
-            columns=_names(frame.columns),
-            key=_names(key),
-            act=sql.SQL("UPDATE SET {}").format(sql.SQL(", ").join(changes))
-            if others
-            else sql.SQL("NOTHING"),
-        )
+    do(
+        "ANALYZE {aside}",
+        "DELETE FROM {table} WHERE ({key}) NOT IN (SELECT {key} FROM {aside})",
+        # a row that is as it was is not written, so it leaves no dead row behind
+        "INSERT INTO {table} ({columns}) SELECT {columns} FROM "
+        "(SELECT {columns} FROM {aside} EXCEPT SELECT {columns} FROM {table}) AS changed "
+        "ON CONFLICT ({key}) DO {act}",
     )
 
 
@@ -262,9 +253,7 @@ def _names(columns: Sequence[str]) -> sql.Composed:
 
 def _columns(connection: psycopg.Connection, name: str) -> dict[str, str]:
     found = connection.execute(
-        "SELECT column_name, CASE data_type WHEN 'timestamp with time zone' THEN 'timestamptz'"
-        " WHEN 'timestamp without time zone' THEN 'timestamp' WHEN 'double precision' THEN 'float8'"
-        " ELSE data_type END FROM information_schema.columns"
+        "SELECT column_name, data_type FROM information_schema.columns"
         " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
         [SCHEMA, name],
     )
@@ -273,7 +262,7 @@ def _columns(connection: psycopg.Connection, name: str) -> dict[str, str]:
 
 def _type(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
-        return "timestamptz" if dtype.time_zone else "timestamp"
+        return f"timestamp {'with' if dtype.time_zone else 'without'} time zone"
     if dtype.is_integer():
         return "bigint"
     try:

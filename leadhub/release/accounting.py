@@ -54,8 +54,8 @@ def account(
     if given.num_rows != shipped or gaps or pc.count_distinct(given["row_key"]).as_py() != shipped:
         raise TerminalError(
             "counts_differ",
-            f"{shipped} rows to be shipped, {given.num_rows} accounted for, {gaps} persons, row keys or legal "
-            "bases missing; correct the dataset before anything leaves",
+            f"{shipped} rows to be shipped, {given.num_rows} accounted for, {gaps} persons, row keys or "
+            "legal bases missing; correct the dataset before anything leaves",
         )
     ordered = given.sort_by([("person_id", "ascending"), ("row_key", "ascending")])
     for name, value in {"columns": list(columns), "purpose": purpose, "night": night}.items():

@@ -129,8 +129,8 @@ class Store:
         if not path.exists():
             raise TerminalError(
                 "state_invalid",
-                f"release [{release.name}] of [{self.partner}/{self.dataset}] is in the ledger but not on the "
-                "disk; restore var/releases from its backup",
+                f"release [{release.name}] of [{self.partner}/{self.dataset}] is in the ledger and not on "
+                "the disk; restore var/releases from its backup",
             )
         return files.read_json(path)
 

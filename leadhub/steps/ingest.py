@@ -224,7 +224,7 @@ def _write_untaken(site: Site, feed: Feed, night: str, arrival: Receipt) -> None
 def acknowledge(site: Site, feed_id: str, night: str) -> Receipt:
     """Tell the agency, in its outbox, what became of each drop and which rows it must correct.
 
-    Raises: TerminalError with the reason of a held drop, once the agency has been told: a steward is needed.
+    Raises: TerminalError with the reason of a held drop, once its agency was told: a steward is needed.
     """
     feed = site.feed(feed_id)
     receipt = site.lake.receipt(night, feed_id, "acknowledge")

@@ -132,6 +132,11 @@ def _moments(
     return _timestamps(np.datetime64(night, "s") - seconds)
 
 
+def ordinary_moments(rng: np.random.Generator, size: int, night: date) -> pl.Series:
+    """Moments of the same two years and a day, for what an agency knows on its own."""
+    return _moments(rng, size, night, today=0.01)
+
+
 def _timestamps(values: np.ndarray) -> pl.Series:
     return pl.Series(values.astype("datetime64[us]")).dt.replace_time_zone("UTC")
 

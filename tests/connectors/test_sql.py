@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -456,7 +457,7 @@ def test_the_reader_cannot_write_even_if_it_tries(database):
             own.execute("DELETE FROM lead.persons")
 
 
-@pytest.mark.parametrize("changes", [{"password": CANARY}, {"login": CANARY}])
+@pytest.mark.parametrize("changes", [{"password": CANARY}, {"login": "stranger"}])
 def test_a_wrong_password_is_not_tried_again(database, landing, changes):
     refused(connection(database, **changes), landing, TerminalError, "credentials_refused")
 
@@ -543,7 +544,6 @@ def test_bad_input_77_latin_1_bytes_in_a_database_without_encoding(database, lan
             )
             legacy.execute("GRANT SELECT ON ALL TABLES IN SCHEMA lead TO leadhub_reader")
         message = refused(connection(database, schema="legacy"), landing, TerminalError, "unreadable_file")
-        assert "[last]" in message
         assert "lead.persons" in message
     finally:
         with database.owner() as owner:
@@ -559,11 +559,17 @@ def test_f40_a_row_of_monstrous_size_is_refused(database, landing):
 def test_f3_a_full_disk_while_landing(database, landing, monkeypatch):
     from leadhub.foundation import envelope
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(envelope.EnvelopeWriter, "_emit", full)
     refused(database, landing, TransientError, "disk_full")
+
+
+def test_g10_an_error_of_arrow_may_quote_a_row(database, landing, monkeypatch):
+    options = pyarrow.csv.ParseOptions
+    monkeypatch.setattr("pyarrow.csv.ParseOptions", lambda **given: options(**given, delimiter="0"))
+    refused(database, landing, TransientError, "bad_response")
 
 
 def test_g10_nothing_is_logged(database, landing, caplog, capfd):

@@ -47,5 +47,5 @@ def test_f14_a_wrong_root_stops_before_the_first_row(tmp_path):
     check = tmp_path / "key_check.json"
     keys.verify(keys.Keys(bytes(32)), check)
     keys.verify(keys.Keys(bytes(32)), check)
-    with pytest.raises(TerminalError, match="wrong_key.*version 1"):
+    with pytest.raises(TerminalError, match=r"wrong_key.*version 1"):
         keys.verify(keys.Keys(b"\1" * 32), check)

@@ -1,0 +1,120 @@
+"""A small county with its servers, and nights run on it in processes of their own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from leadhub.foundation import clock, openpgp
+from leadhub.foundation.settings import Settings
+from simulation.stage import Stage
+
+STATE = ("landing", "landing_keys", "lake", "ledger", "releases", "reports")
+PERSONS = 300
+
+
+@dataclass
+class Nights:
+    """Runs nights on the stage; `restore` brings back the moment before the first."""
+
+    stage: Stage
+    before: Path
+    process: subprocess.Popen = field(repr=False)
+
+    @property
+    def var(self) -> Path:
+        return self.stage.var
+
+    def night(self, number: int) -> str:
+        return (self.stage.night + timedelta(days=number - 1)).isoformat()
+
+    def run(self, number: int = 1, failpoint: str = "") -> int:
+        """Exit code of a night's process; negative where a signal ended it."""
+        environment = {**self.stage.environment(), "LEADHUB_FAILPOINT": failpoint}
+        order = {"environment": environment, "night": self.night(number)}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())["code"]
+
+    def save(self, where: Path) -> None:
+        for name in (*STATE, "sftp"):
+            if (self.var / name).exists():
+                shutil.copytree(self.var / name, where / name)
+
+    def restore(self, where: Path | None = None) -> None:
+        where = where or self.before
+        for name in STATE:
+            shutil.rmtree(self.var / name, ignore_errors=True)
+            if (where / name).exists():
+                shutil.copytree(where / name, self.var / name)
+        for account in (self.var / "sftp").iterdir():
+            if not account.is_dir():
+                continue
+            for box in ("inbox", "outbox"):
+                shutil.rmtree(account / box)
+                shutil.copytree(where / "sftp" / account.name / box, account / box)
+
+    def outcome(self) -> dict[str, object]:
+        """All that must be equal after any history: plaintext deliveries and sorted logical tables."""
+        found: dict[str, object] = {}
+        secret = {a.name: a / "openpgp.pgp" for a in self.stage.agencies.iterdir() if a.is_dir()}
+        for path in sorted((self.var / "sftp").glob("*/outbox/**/*")):
+            if not path.is_file() or path.suffix == ".asc" or path.name in ("SHA256SUMS", "manifest.json"):
+                continue
+            account = path.relative_to(self.var / "sftp").parts[0]
+            data, name = path.read_bytes(), str(path.relative_to(self.var))
+            if path.suffix == ".pgp":
+                data, name = openpgp.decrypt(data, secret[account]), name.removesuffix(".pgp")
+            if path.name.endswith(".ack.json"):
+                data = b"".join(li for li in data.splitlines(True) if b'"received_at"' not in li)
+            found[name] = data
+        return found | self.tables()
+
+    def tables(self) -> dict[str, object]:
+        from connectors.base import connection_from_environment
+        from leadhub.steps.site import open_site
+
+        site = open_site(connection_from_environment, Settings(var=self.var))
+        manifest = site.lake.night(site.lake.nights()[-1])
+        tables = {}
+        for name, version in manifest["tables"].items():
+            frame = pl.DataFrame(pl.from_arrow(site.lake.read(name, version)))
+            tables[f"table {name}"] = frame.sort(frame.columns, nulls_last=True).write_json()
+        return tables
+
+
+@pytest.fixture(scope="session")
+def nights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("county")
+    os.chmod(folder, 0o755)
+    for parent in folder.parents[:3]:
+        os.chmod(parent, 0o755)
+    first = date.fromisoformat(clock.tonight("America/New_York")) - timedelta(days=1)
+    with Stage(folder / "var", persons=PERSONS, seed=11, night=first) as stage:
+        kept = dict(os.environ)
+        os.environ.update(stage.environment())
+        stage.prepare(1)
+        log = (folder / "runs.log").open("w")
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("zygote.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        assert process.stdout.readline() == "ready\n"
+        found = Nights(stage, folder / "before", process)
+        found.save(found.before)
+        yield found
+        process.stdin.close()
+        process.wait(timeout=30)
+        log.close()
+        os.environ.clear()
+        os.environ.update(kept)
