@@ -104,6 +104,8 @@ class SftpSession:
         )
         try:
             transport.start_client(timeout=TIMEOUT)
+            # after a timeout paramiko returns as if all were well: then there is no key to be had
+            shown = transport.get_remote_server_key().asbytes()
         except paramiko.ssh_exception.IncompatiblePeer as error:
             # a server that lost the pinned kind of key is not the server we know
             if "host key" in str(error):
@@ -114,7 +116,7 @@ class SftpSession:
             ) from None
         except _DISCONNECTED:
             raise broken from None
-        if transport.get_remote_server_key().asbytes() != pinned:
+        if shown != pinned:
             raise changed
         refused = TerminalError(
             "credentials_refused",

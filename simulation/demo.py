@@ -64,6 +64,9 @@ def main(
     keep_running: Annotated[bool, typer.Option(help="keep servers and Airflow up afterwards")] = False,
     night: Annotated[str, typer.Option(help="the first night (default: yesterday)")] = "",
     var: Annotated[Path, typer.Option(help="where the state goes; made anew")] = REPOSITORY / "var",
+    dump_airflow: Annotated[
+        Path | None, typer.Option(help="write Airflow's database there as text")
+    ] = None,
 ) -> None:
     """Two nights of a synthetic county, through real servers and real DAGs."""
     settings = Settings(var=var)
@@ -110,6 +113,8 @@ def main(
                 console.print(
                     f"[dim]in all {time.monotonic() - began:.0f} s; also var/demo/summary.json[/dim]"
                 )
+                if dump_airflow:
+                    airflow.dump(dump_airflow)
                 if keep_running:
                     _stay(airflow)
             finally:

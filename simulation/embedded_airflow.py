@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 from leadhub.foundation import files
 from leadhub.foundation.settings import REPOSITORY
@@ -125,6 +126,18 @@ class EmbeddedAirflow:
                 missing = ", ".join(sorted(wanted - self.dag_ids()))
                 raise RuntimeError(f"Airflow does not know the DAGs {missing}")
             time.sleep(0.3)
+
+    def dump(self, target: Path) -> None:
+        """Every row of Airflow's metadata as text, one file a table: the leak scan reads it."""
+        target.mkdir(parents=True, exist_ok=True)
+        url = self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        with psycopg.connect(url.replace("postgresql+psycopg2", "postgresql")) as connection:
+            tables = connection.execute(
+                "select quote_ident(table_name) from information_schema.tables where table_schema = 'public'"
+            ).fetchall()
+            for (table,) in tables:
+                with connection.cursor().copy(f"copy {table} to stdout") as copy:
+                    (target / f"{table}.txt").write_bytes(b"".join(bytes(b) for b in copy))
 
     def dag_ids(self) -> set[str]:
         return {d["dag_id"] for d in self.call("GET", "/dags", params={"limit": 100})["dags"]}

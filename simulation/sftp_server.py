@@ -36,6 +36,7 @@ class SftpServer:
         self.logins: list[str] = []
         self.opened: list[tuple[str, str]] = []
         self._accounts: dict[str, frozenset[bytes]] = {}
+        self._connections: set[asyncssh.SSHServerConnection] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._listener: asyncssh.SSHAcceptor | None = None
@@ -108,6 +109,8 @@ class SftpServer:
         if self._listener is not None:
             self._listener.close()
             await self._listener.wait_closed()
+        for connection in tuple(self._connections):
+            connection.abort()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
@@ -124,6 +127,14 @@ class SftpServer:
 class _Doorkeeper(asyncssh.SSHServer):
     def __init__(self, server: SftpServer):
         self._server = server
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._server._connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server._connections.discard(self._connection)
 
     def begin_auth(self, username: str) -> bool:
         self._server.logins.append(username)

@@ -1,4 +1,4 @@
-"""Killed at any named point and started again, a night ends like an undisturbed one (F1, F4, F33; G1, G2)."""
+"""Killed at any named point and run again, a night ends like an undisturbed one (F1, F4, F33; G1, G2)."""
 
 import pytest
 

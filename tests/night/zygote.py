@@ -26,7 +26,9 @@ def main() -> None:
             os.environ.update(order["environment"])
             try:
                 leadhub.steps.run_night(
-                    open_site(connection_from_environment), order["night"], lambda what: print(what, file=sys.stderr)
+                    open_site(connection_from_environment),
+                    order["night"],
+                    lambda what: print(what, file=sys.stderr),
                 )
             except BaseException as error:  # noqa: BLE001
                 print(f"{type(error).__name__} {error}", file=sys.stderr, flush=True)
