@@ -97,7 +97,7 @@ class EmbeddedAirflow:
             return False
 
     def stop(self) -> None:
-        """SIGINT lets `standalone` take its children down; what stays of its session is ended after that."""
+        """SIGINT lets `standalone` end its children; what stays of its session is killed after that."""
         if self._process is None:
             return
         os.kill(self._process.pid, signal.SIGINT)
@@ -133,7 +133,7 @@ class EmbeddedAirflow:
         url = self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
         with psycopg.connect(url.replace("postgresql+psycopg2", "postgresql")) as connection:
             tables = connection.execute(
-                "select quote_ident(table_name) from information_schema.tables where table_schema = 'public'"
+                "select quote_ident(tablename) from pg_tables where schemaname = 'public'"
             ).fetchall()
             for (table,) in tables:
                 with connection.cursor().copy(f"copy {table} to stdout") as copy:

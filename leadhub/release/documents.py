@@ -31,7 +31,7 @@ NOTICES = {
     "42cfr2_statement_2_2024": "ad39b505030a2f76a987940eeda1d251333f8ac848f28a4cef7389f413013fcc",
 }
 
-#: what the codes of a status column say, and what they do not
+#: what the codes of status and decision columns say
 MEANINGS: dict[str, str] = {
     "REFERRED": "The officer referred the person to the programme.",
     "INELIGIBLE_RETURNED": "The referral was returned to the referring agency as not eligible.",
@@ -42,13 +42,23 @@ MEANINGS: dict[str, str] = {
     "INTAKE_WINDOW_LAPSED": "The provider says, with consent, that the window ended without an intake.",
     "ENROLLED": "The provider says, with consent, that the person takes part in the programme.",
     "NO_LONGER_ENROLLED": "The provider says, with consent, that the person takes part no more.",
+    "PENDING_REVIEW": "The District Attorney has not decided yet.",
+    "FILED": "The District Attorney filed charges.",
+    "DECLINED": "The District Attorney declined to file charges.",
+    "HELD_IN_ABEYANCE": "The District Attorney holds the charges back.",
+    "DIVERTED_LEAD": "The District Attorney diverted the case to this programme.",
+    "DIVERTED_OTHER": "The District Attorney diverted the case to another programme.",
+    "DISMISSED": "The case was dismissed.",
+    "ACD": "The case was adjourned in contemplation of dismissal.",
+    "REFERRED_OTHER_JURISDICTION": "The case went to another jurisdiction.",
 }
 
-#: what a line of a change file does. One kind of withdrawal, whatever the reason.
+#: what a line of a change file does, in the order in which they come. One kind of withdrawal, whatever
+#: the reason.
 OPERATIONS: dict[str, str] = {
-    "insert": "add the row.",
-    "update": "replace the row of that key.",
     "withdraw": "remove the row of that key; the other columns are empty.",
+    "update": "replace the row of that key.",
+    "insert": "add the row; the key may have been withdrawn just before.",
 }
 
 

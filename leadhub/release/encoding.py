@@ -73,8 +73,11 @@ def conform(table: pa.Table, columns: Sequence[ColumnFacts], *, whole_rows: bool
 
 
 def in_order(table: pa.Table) -> pa.Table:
-    """Rows sorted by all columns: no order is left that could tell anything."""
-    order = [(name, "ascending") for name in table.column_names]
+    """Rows sorted by all columns, so that no order is left that could tell anything.
+
+    A change file's `op` goes backwards: withdrawals before the inserts that may follow for their keys.
+    """
+    order = [(name, "descending" if name == "op" else "ascending") for name in table.column_names]
     return table.take(pc.sort_indices(table, order)).combine_chunks()
 
 

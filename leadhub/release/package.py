@@ -53,7 +53,8 @@ class Package:
 
     `key`: columns that identify a row. `inputs`: name → night of the last data, of those inputs alone
     that this partner may know of. `notice`: a name in `documents.NOTICES`. `recipient`: fingerprint of
-    the certificate that an encrypted delivery is for.
+    the certificate that an encrypted delivery is for, where the agreement names one. `retention_days`:
+    after which the partner must have destroyed the delivery.
     """
 
     partner: str
@@ -74,6 +75,7 @@ class Package:
     dispute: DisputeFile | None = None
     encrypt: bool = False
     recipient: str | None = None
+    retention_days: int | None = None
     sequence: int = 0
     previous_sequence: int | None = None
 
@@ -129,7 +131,10 @@ def build(
     if package.notice is not None:
         texts[documents.NOTICE_FILE] = documents.notice(package.notice).text
     listed += [_listed(name, data) for name, data in texts.items()]
-    manifest = _manifest(package, whole.num_rows, count, listed, signed_by)
+    manifest = _manifest(package, whole.num_rows, count, listed) | {
+        "encrypted_to": openpgp.fingerprint(recipient) if recipient else None,
+        "signed_by": signed_by,
+    }
     stated = files.canonical_json(manifest)
     delivered |= texts | {MANIFEST: stated}
     sums = _sums({name: files.sha256_bytes(data) for name, data in delivered.items()})
@@ -142,12 +147,13 @@ def build(
 def _recipient(package: Package, certificate: bytes | None) -> bytes | None:
     if not package.encrypt:
         return None
-    if certificate is None or package.recipient is None:
+    if certificate is None:
         raise TerminalError(
             "recipient_key_mismatch",
-            f"agreement [{package.agreement}] asks for encryption; give certificate and fingerprint",
+            f"agreement [{package.agreement}] asks for encryption; install the certificate of its partner",
         )
-    if openpgp.fingerprint(certificate) != package.recipient.replace(" ", "").upper():
+    agreed = package.recipient
+    if agreed is not None and openpgp.fingerprint(certificate) != agreed.replace(" ", "").upper():
         raise TerminalError(
             "recipient_key_mismatch",
             f"the certificate of [{package.partner}] is not the one of agreement [{package.agreement}]",
@@ -174,7 +180,7 @@ def _scan(name: str, data: bytes, table: pa.Table) -> None:
 
 
 def _manifest(
-    package: Package, rows: int, changes: int | None, listed: list[dict[str, Any]], signed_by: str
+    package: Package, rows: int, changes: int | None, listed: list[dict[str, Any]]
 ) -> dict[str, Any]:
     notice = None
     if package.notice is not None:
@@ -195,6 +201,7 @@ def _manifest(
         },
         "purpose": package.purpose,
         "legal_basis": package.legal_basis,
+        "retention_days": package.retention_days,
         "schema": {
             "version": package.schema_version,
             "columns": [c.name for c in package.columns],
@@ -211,7 +218,6 @@ def _manifest(
             "missing_value": "empty field",
         },
         "files": listed,
-        "signed_by": signed_by,
     }
 
 

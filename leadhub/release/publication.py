@@ -147,7 +147,9 @@ class Publication:
         diff: Callable[[pa.Table, pa.Table], pa.Table],
         recipient_certificate: bytes | None,
     ) -> None:
-        rows, previous = encoding.in_order(content.rows), self.latest()
+        # in the layout in which they are kept, so that the next release compares like with like
+        rows = encoding.read_parquet(encoding.parquet(encoding.in_order(content.rows)))
+        previous = self.latest()
         accounted = accounting.account(
             content.grounds,
             shipped=rows.num_rows,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 import numpy as np
 import polars as pl
 
@@ -69,14 +67,18 @@ _DOCUMENTS = {
 
 
 def consents(
-    rng: np.random.Generator, referrals: pl.DataFrame, walks: pl.DataFrame, da: Da, agency: str, night: date
+    rng: np.random.Generator,
+    referrals: pl.DataFrame,
+    walks: pl.DataFrame,
+    da: Da,
+    agency: str,
+    canaries: list[int],
 ) -> pl.DataFrame:
     """One row a line: columns of `TABLE` but `client_id`, and `person`, `seen_on`."""
     signed = referrals.filter(pl.col("signed_on").is_not_null() & (pl.col("consent") != "none"))
     signed = signed.sort("signed_on", "person").unique("person", keep="first", maintain_order=True)
     # canaries carry every line, so that what must not leave could
-    always = pl.col("signed_on").is_in([night]) | pl.col("revoked_on").is_in([night])
-    signed = signed.with_columns(always=always.fill_null(value=False), docket_no=pl.lit(None, pl.String))
+    signed = signed.with_columns(always=pl.col("person").is_in(canaries), docket_no=pl.lit(None, pl.String))
     came = walks.select(
         "person", signed_on="seen_on", revoked_on=pl.lit(None, pl.Date), docket_no=pl.lit(None, pl.String)
     ).with_columns(always=pl.lit(value=False))

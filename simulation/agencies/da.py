@@ -131,7 +131,7 @@ def make(people: pl.DataFrame, story: Story, police: Police, seed: int) -> Da:
     )
     defendants = _defendants(rng, people, cases, start)
     cases = cases.join(defendants.select("person", "defendant_id"), on="person", maintain_order="left")
-    known = cases.select("case", "da_case_no", "gone")
+    known = cases.select("case", "da_case_no", "person", "gone")
     decisions = _numbered(
         rng, pl.concat([first, second], how="diagonal"), known, "decision_id", "DEC", 40_000
     )
@@ -344,7 +344,7 @@ def _numbered(
 
 
 def view(da: Da, at: datetime) -> dict[str, pl.DataFrame]:
-    """The resources at a moment: contract columns in contract order, and `person` where a row has one."""
+    """The resources at a moment: contract columns in contract order, and `person`."""
     filed = (pl.col("filed_at") < at).fill_null(value=False)
     later = at > da.start
     done = (pl.col("corrected_at") < at).fill_null(value=False)
@@ -370,7 +370,7 @@ def view(da: Da, at: datetime) -> dict[str, pl.DataFrame]:
         frame = shown[table].filter(pl.col("seen_at") < at)
         if later and "gone" in frame.columns:
             frame = frame.filter(~pl.col("gone"))
-        out[table] = frame.select(*columns, *(c for c in ("person",) if c in frame.columns))
+        out[table] = frame.select(*columns, "person")
     return out
 
 

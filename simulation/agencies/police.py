@@ -228,7 +228,7 @@ def _charges(rng: np.random.Generator, arrests: pl.DataFrame) -> pl.DataFrame:
         pick_from(rng, range(LAW.height), weights * LAW["divertible"].to_numpy(), len(rows)),
         pick_from(rng, range(LAW.height), weights, len(rows)),
     ).astype(int)
-    of_arrest = arrests.select("arrest", "arrest_no", "seen_at", "updated_at", "gone")[rows]
+    of_arrest = arrests.select("arrest", "person", "arrest_no", "seen_at", "updated_at", "gone")[rows]
     return of_arrest.hstack(LAW.drop("weight", "divertible")[law]).with_columns(
         charge_seq=pl.Series(sequence),
         counts=pl.Series(1 + (rng.random(len(rows)) < 0.06)),
@@ -285,13 +285,13 @@ def _pointed(
 
 
 def view(police: Police, at: datetime) -> dict[str, pl.DataFrame]:
-    """The tables at a moment: contract columns in contract order, and `person` where a row has one."""
+    """The tables at a moment: contract columns in contract order, and `person`."""
     out = {}
     for table, columns in COLUMNS.items():
         frame = getattr(police, table).filter(pl.col("seen_at") < at)
         if at > police.start:
             frame = _a_day_later(frame, at)
-        out[table] = frame.select(*columns, *(c for c in ("person",) if c in frame.columns))
+        out[table] = frame.select(*columns, "person")
     return out
 
 

@@ -124,7 +124,7 @@ def make(people: pl.DataFrame, story: Story, police: Police, da: Da, house: Hous
     walks = clients.filter("walk_in")
     intakes = _intakes(rng, referrals, walks, house).join(ids, on="person", maintain_order="left")
     episodes = _episodes(rng, referrals, walks, house).join(ids, on="person", maintain_order="left")
-    signed = consents(rng, referrals, walks, da, house.agency, story.night)
+    signed = consents(rng, referrals, walks, da, house.agency, story.canaries)
     signed = signed.join(ids, on="person", maintain_order="left").with_columns(gone="gone_client")
     plain = intakes["referral_no"].is_null() & (intakes["seen_on"] < story.night)
     error = changes.some(rng, plain.arg_true().to_numpy(), 0.0, 1)

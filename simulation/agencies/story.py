@@ -77,7 +77,7 @@ _CONSENTS = {"none": 0.12, "roi": 0.18, "part2": 0.46, "part2_police": 0.24}
 
 @dataclass(frozen=True)
 class Story:
-    """`night` is the first night. Frames have a column `person` (row of the population).
+    """`night` is the first night, `canaries` the rows of those people. Frames have a column `person` (row of the population).
 
     known: people whom the police know, `since`.
     arrests: by time: `arrest` (row), `arrested_at`, `entered_at` (what its clock says), `seen_at` (when
@@ -88,6 +88,7 @@ class Story:
     """
 
     night: date
+    canaries: list[int]
     known: pl.DataFrame
     arrests: pl.DataFrame
     referrals: pl.DataFrame
@@ -114,6 +115,7 @@ def make(people: pl.DataFrame, seed: int, night: date) -> Story:
     since = _moments(rng, int(known.sum()), night, today=0.004)
     return Story(
         night=night,
+        canaries=canaries.tolist(),
         known=pl.DataFrame({"person": np.flatnonzero(known), "since": since}),
         arrests=arrests.drop("referral"),
         referrals=referrals,

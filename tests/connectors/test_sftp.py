@@ -680,7 +680,11 @@ def test_a_password_is_no_credential(agency: Agency) -> None:
 
 
 def test_a_key_under_a_passphrase_is_opened(agency: Agency) -> None:
-    key = asyncssh.import_private_key(PRIVATE).export_private_key(passphrase="correct horse").decode()
+    key = (
+        asyncssh.import_private_key(PRIVATE)
+        .export_private_key(passphrase="correct horse", rounds=4)
+        .decode()
+    )
     with SftpSession(
         connection(agency.server, agency.account, key, private_key_passphrase="correct horse")
     ):

@@ -22,7 +22,9 @@ from leadhub.foundation import files, openpgp
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.release import documents, encoding, package
-from schemas import codes
+from leadhub.release.changes import diff
+from schemas import releases
+from schemas.contract import facts
 from tests.release.dataset import COLUMNS, PACKAGE, changes, column, rows, with_column
 
 GPG = shutil.which("gpg")
@@ -80,9 +82,17 @@ def test_rows_come_sorted_and_whole_in_both_formats(tmp_path, key):
         ["DA-2", "INTAKE_COMPLETE", "2026-10-09", 'a "quoted", text'],
         ["DA-3", "ENROLLED", "2026-11-01", "'=1+1"],
     ]
-    changed = read_csv((tmp_path / "diversion_status_changes.csv").read_bytes())
-    assert changed[0] == ["op", "case_no", "diversion_status", "status_date", "note"]
-    assert changed[2] == ["withdraw", "DA-9", "", "", ""]
+
+
+def test_a_withdrawal_comes_before_the_row_that_replaces_it(tmp_path, key):
+    again = ("insert", "DA-9", "NO_INFORMATION", None, None)
+    build(tmp_path, key, change_rows=changes(again, *SOME))
+    assert read_csv((tmp_path / "diversion_status_changes.csv").read_bytes()) == [
+        ["op", "case_no", "diversion_status", "status_date", "note"],
+        ["withdraw", "DA-9", "", "", ""],
+        ["update", "DA-1", "ENROLLED", "2026-11-02", ""],
+        ["insert", "DA-9", "NO_INFORMATION", "", ""],
+    ]
 
 
 @settings(max_examples=20, deadline=None)
@@ -108,7 +118,19 @@ def test_the_manifest_states_the_delivery_and_nothing_else(tmp_path, key):
     manifest = files.read_json(tmp_path / package.MANIFEST)
     assert set(manifest) == {
         *("format", "partner", "dataset", "title", "night", "sequence", "previous_sequence", "agreement"),
-        *("purpose", "legal_basis", "schema", "rows", "changes", "inputs", "notice", "csv", "files"),
+        *(
+            "purpose",
+            "legal_basis",
+            "retention_days",
+            "encrypted_to",
+            "schema",
+            "rows",
+            "changes",
+            "inputs",
+            "notice",
+            "csv",
+            "files",
+        ),
         "signed_by",
     }
     assert (manifest["rows"], manifest["changes"], manifest["sequence"]) == (3, 2, 1)
@@ -266,8 +288,17 @@ def test_the_readme_stands_without_changes_dispute_notice_and_limits(tmp_path, k
     assert "To dispute rows" not in text
 
 
-def test_each_status_that_partners_are_told_has_a_meaning():
-    assert set(codes.DIVERSION_STATUS + codes.REFERRAL_STATUS) <= set(documents.MEANINGS)
+def test_each_status_and_decision_that_partners_are_told_has_a_meaning():
+    told = [c for m in releases.RELEASES.values() for c in facts(m).columns if c.codes]
+    named = [c for c in told if c.name.endswith(("_status", "_decision"))]
+    assert {"diversion_status", "referral_status", "da_decision"} <= {c.name for c in named}
+    assert {code for c in named for code in c.codes} <= set(documents.MEANINGS)
+
+
+def test_the_operations_are_those_of_the_change_file():
+    before, after = rows(), rows(("DA-1", "ENROLLED", None, None), ("DA-4", "ENROLLED", None, None))
+    found = diff(before, after, key=["case_no"], stated=["diversion_status"])
+    assert set(found["op"].to_pylist()) == set(documents.OPERATIONS)
 
 
 def test_the_dictionary_describes_each_column(tmp_path, key):
@@ -327,6 +358,7 @@ def test_f15_a_wrong_recipient_key_stops(tmp_path, key):
     folder = tmp_path / "package"
     refused("recipient_key_mismatch", folder, key, asked, recipient_certificate=certificate)
     refused("recipient_key_mismatch", folder, key, asked)
+    refused("recipient_key_mismatch", folder, key, replace(asked, recipient=None))
 
 
 @pytest.mark.parametrize("name", ["diversion_status.csv", "README.md", "SHA256SUMS", "manifest.json"])
@@ -390,9 +422,12 @@ def test_stock_gpg_verifies_the_manifest(tmp_path, key, gpg):
     assert gpg(*verify, cwd=tmp_path).returncode != 0
 
 
-def test_stock_gpg_decrypts_a_delivery(encrypted, gpg):
-    folder, own = encrypted
-    assert gpg("--import", str(own), cwd=folder).returncode == 0
-    opened = gpg("--decrypt", "diversion_status.csv.pgp", cwd=folder)
+def test_stock_gpg_decrypts_a_delivery_to_a_key_that_gpg_made(tmp_path, key, gpg):
+    made = ("--passphrase", "", "--quick-generate-key", "partner@leadhub.example", "future-default")
+    assert gpg(*made, cwd=tmp_path).returncode == 0
+    certificate = gpg("--armor", "--export", cwd=tmp_path).stdout
+    facts = replace(PACKAGE, encrypt=True, recipient=openpgp.fingerprint(certificate).lower())
+    build(tmp_path, key, facts, recipient_certificate=certificate)
+    opened = gpg("--decrypt", "diversion_status.csv.pgp", cwd=tmp_path)
     assert opened.returncode == 0, opened.stderr
     assert b"DA-3,ENROLLED,2026-11-01,'=1+1" in opened.stdout
