@@ -56,6 +56,12 @@ class SftpConnector(Connector):
         day = date.fromisoformat(clock.check_night(night))
         self._as_read = {}
         with SftpSession(self.connection) as session:
+            inbox = session.lstat(INBOX)
+            if inbox is None or not inbox.is_folder:
+                raise TerminalError(
+                    "settings_invalid",
+                    f"the SFTP account of feed [{self.feed.id}] has no folder [{INBOX}]; make it",
+                )
             offered, refused = self._names.sort(
                 session.entries(INBOX), last_day=max(day, clock.now().date())
             )

@@ -163,27 +163,30 @@ class SftpSession:
 
         paramiko's own listing fails as a whole on one name that is not UTF-8.
         """
-        found: list[Entry] = []
         with self._errors("listing a folder"):
             try:
-                kind, message = self._sftp._request(CMD_OPENDIR, folder)
+                found = list(self._listed(folder))
             except OSError as error:
+                # some servers say so when the folder is opened, some when it is read
                 if error.errno == errno.ENOENT:
                     return []
                 raise
-            if kind != CMD_HANDLE:
-                raise EOFError
-            handle = message.get_binary()
-            with suppress(EOFError):
-                while True:
-                    kind, message = self._sftp._request(CMD_READDIR, handle)
-                    if kind != CMD_NAME:
-                        raise paramiko.SSHException
-                    for _ in range(message.get_int()):
-                        name, _longname = message.get_binary(), message.get_binary()
-                        found.append(_entry(name, paramiko.SFTPAttributes._from_msg(message)))
-            self._sftp._request(CMD_CLOSE, handle)
         return sorted((e for e in found if e.name not in (b".", b"..")), key=lambda e: e.name)
+
+    def _listed(self, folder: str | bytes) -> Iterator[Entry]:
+        kind, message = self._sftp._request(CMD_OPENDIR, folder)
+        if kind != CMD_HANDLE:
+            raise paramiko.SSHException
+        handle = message.get_binary()
+        with suppress(EOFError):
+            while True:
+                kind, message = self._sftp._request(CMD_READDIR, handle)
+                if kind != CMD_NAME:
+                    raise paramiko.SSHException
+                for _ in range(message.get_int()):
+                    name, _longname = message.get_binary(), message.get_binary()
+                    yield _entry(name, paramiko.SFTPAttributes._from_msg(message))
+        self._sftp._request(CMD_CLOSE, handle)
 
     def lstat(self, path: str | bytes) -> Entry | None:
         """What stands at `path`, a link not followed; None where nothing does."""

@@ -39,19 +39,23 @@ class Casework:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def reconcile(inputs: Inputs, *, night: str) -> Casework:
-    """One diversion record a referral, the cases and statements that belong to it, and who disagrees."""
-    from leadhub.casework import discrepancies, diversions, events, statements
-    from leadhub.casework.frames import Frames, to_arrow
+def reconcile(inputs: Inputs, *, night: str, time_zone: str) -> Casework:
+    """One diversion record a referral, the cases and statements that belong to it, and who disagrees.
 
-    frames = Frames.of(inputs)
+    `night`: what is dated later has not happened yet. `time_zone`: whose calendar days count.
+    """
+    from leadhub.casework import discrepancies, diversions, events, statements
+    from leadhub.casework.frames import Frames
+    from leadhub.identity.keyed import to_arrow
+
+    frames = Frames.of(inputs, night=night, time_zone=time_zone)
     said = statements.statements(frames)
-    referred = diversions.diversions(frames, said)
-    cases = diversions.cases(frames, referred)
+    cases = diversions.diversion_cases(frames)
+    referred = diversions.diversions(frames, cases)
     return Casework(
         diversions=to_arrow(referred),
         diversion_cases=to_arrow(cases),
         statements=to_arrow(said),
         justice_events=to_arrow(events.justice_events(frames)),
-        discrepancies=to_arrow(discrepancies.discrepancies(frames, referred, cases, said, night)),
+        discrepancies=to_arrow(discrepancies.discrepancies(frames, referred, cases, said)),
     )

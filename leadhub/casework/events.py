@@ -4,64 +4,88 @@ from __future__ import annotations
 
 import polars as pl
 
+from leadhub.casework.diversions import sealed_cases
 from leadhub.casework.frames import Frames
 
-#: most serious first (NY Penal Law 10.00)
-_SERIOUS = ("F", "M", "V", "I")
-
-
-def _gravest(rows: pl.DataFrame, *by: str) -> pl.DataFrame:
-    ranked = rows.with_columns(
-        _rank=pl.col("law_category").replace_strict(list(_SERIOUS), list(range(4)), return_dtype=pl.Int32)
-    )
-    return ranked.sort(*by, "_rank").group_by(*by, maintain_order=True).first().select(*by, "law_category")
+#: gravest first (NY Penal Law 10.00)
+_GRAVITY = ("F", "M", "V", "I")
+_ORDER = (
+    "person_id",
+    "event_type",
+    "event_on",
+    "law_category",
+    "source",
+    "feed",
+    "record_id",
+    "docket_no_token",
+    "sealed_under",
+)
 
 
 def justice_events(frames: Frames) -> pl.DataFrame:
-    """person_id, event_type, event_on, law_category, source (contract kind), feed, record_id; sorted."""
+    """One row an event: person_id, event_type, event_on, law_category (the gravest charge's), source
+    (contract kind), feed, record_id of the row that states it; docket_no_token of its case, and the
+    provision it is sealed under, where there is one. Sorted.
+    """
+    both = pl.concat([_arrests(frames).select(_ORDER), _of_cases(frames).select(_ORDER)])
+    return both.drop_nulls("person_id").sort("person_id", "event_on", "event_type", "feed", "record_id")
+
+
+def _arrests(frames: Frames) -> pl.DataFrame:
     persons = frames["police.persons"].select("feed", "person_no", "person_id")
-    arrests = (
+    return (
         frames["police.arrests"]
         .join(persons, on=["feed", "person_no"])
-        .join(_gravest(frames["police.charges"], "feed", "arrest_no"), on=["feed", "arrest_no"], how="left")
-        .select(
-            "person_id",
-            "law_category",
-            "feed",
-            "record_id",
+        .join(_gravest(frames["police.charges"], "arrest_no"), on=["feed", "arrest_no"], how="left")
+        .join(_sealed_arrests(frames, "arrest_no_token"), on="arrest_no_token", how="left")
+        .join(_sealed_arrests(frames, "cjtn_token"), on="cjtn_token", how="left", suffix="_by_cjtn")
+        .with_columns(
             event_type=pl.lit("ARREST"),
-            event_on=pl.col("arrested_at").dt.date(),
+            event_on=frames.site_day("arrested_at"),
             source=pl.lit("police"),
+            docket_no_token=pl.lit(None, pl.String),
+            sealed_under=pl.coalesce("sealed_under", "sealed_under_by_cjtn"),
         )
     )
+
+
+def _sealed_arrests(frames: Frames, token: str) -> pl.DataFrame:
+    """The seal of a case is on the arrest that it came from, too."""
+    cases = frames["da.cases"].select("feed", "da_case_no", token).drop_nulls(token)
+    return (
+        cases.join(sealed_cases(frames), on=["feed", "da_case_no"])
+        .group_by(token)
+        .agg(pl.col("sealed_under").min())
+    )
+
+
+def _of_cases(frames: Frames) -> pl.DataFrame:
+    case = ["feed", "da_case_no"]
+    defendants = frames["da.defendants"].select("feed", "defendant_id", "person_id")
     cases = (
         frames["da.cases"]
-        .join(
-            frames["da.defendants"].select("feed", "defendant_id", "person_id"), on=["feed", "defendant_id"]
-        )
-        .select("feed", "da_case_no", "person_id")
+        .join(defendants, on=["feed", "defendant_id"])
+        .join(_gravest(frames["da.charges"], "da_case_no"), on=case, how="left")
+        .join(sealed_cases(frames), on=case, how="left")
+        .select(*case, "person_id", "law_category", "docket_no_token", "sealed_under")
     )
-    category = _gravest(frames["da.charges"], "feed", "da_case_no")
-    cases = cases.join(category, on=["feed", "da_case_no"], how="left")
     filed = (
-        frames["da.charges"]
-        .drop_nulls("filed_on")
-        .group_by("feed", "da_case_no")
-        .agg(event_on=pl.col("filed_on").min(), record_id=pl.col("record_id").min())
-        .with_columns(event_type=pl.lit("CHARGE_FILED"))
+        frames.happened("da.charges", "filed_on")
+        .group_by(case)
+        .agg(pl.col("filed_on").min(), pl.col("record_id").min())
     )
-    decided = frames["da.decisions"].select(
-        "feed", "da_case_no", "record_id", event_on="decided_on", event_type=pl.lit("DECISION")
-    )
-    disposed = frames["da.dispositions"].select(
-        "feed", "da_case_no", "record_id", event_on="disposed_on", event_type=pl.lit("DISPOSITION")
-    )
-    columns = ["feed", "da_case_no", "record_id", "event_on", "event_type"]
-    of_cases = (
-        pl.concat([part.select(columns) for part in (filed, decided, disposed)])
-        .join(cases, on=["feed", "da_case_no"])
-        .with_columns(source=pl.lit("da"))
-    )
-    order = ["person_id", "event_type", "event_on", "law_category", "source", "feed", "record_id"]
-    both = pl.concat([arrests.select(order), of_cases.select(order)])
-    return both.drop_nulls("person_id").sort("person_id", "event_on", "event_type", "feed", "record_id")
+    stated = {
+        "CHARGE_FILED": (filed, "filed_on"),
+        "DECISION": (frames.happened("da.decisions", "decided_on"), "decided_on"),
+        "DISPOSITION": (frames.happened("da.dispositions", "disposed_on"), "disposed_on"),
+    }
+    parts = [
+        rows.select(*case, "record_id", event_on=day, event_type=pl.lit(event))
+        for event, (rows, day) in stated.items()
+    ]
+    return pl.concat(parts).join(cases, on=case).with_columns(source=pl.lit("da"))
+
+
+def _gravest(charges: pl.DataFrame, of: str) -> pl.DataFrame:
+    gravest = pl.col("law_category").cast(pl.Enum(_GRAVITY)).min().cast(pl.String)
+    return charges.group_by("feed", of).agg(gravest)

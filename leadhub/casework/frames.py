@@ -1,134 +1,104 @@
-"""State tables as frames, and the persons behind them."""
+"""State tables as frames, cut to what casework reads, with the persons behind them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
-import pyarrow as pa
 
 from leadhub.casework import Inputs
 
-#: columns that casework reads of each table; an absent table is empty with these (all text)
+#: contract kind → table → columns that casework reads besides `record_id`, `feed` and `landed_on`
 _COLUMNS = {
     "police": {
-        "persons": ("record_id", "feed", "person_no"),
-        "arrests": (
-            "record_id",
-            "feed",
-            "arrest_no",
-            "arrest_no_token",
-            "cjtn_token",
-            "person_no",
-            "arrested_at",
-            "diverted",
-            "charges_held_until",
-        ),
-        "charges": ("record_id", "feed", "arrest_no", "law_category"),
+        "persons": "person_no",
+        "arrests": "arrest_no arrest_no_token cjtn_token person_no arrested_at diverted charges_held_until",
+        "charges": "arrest_no law_category",
         "referrals": (
-            "record_id",
-            "feed",
-            "referral_no",
-            "referral_no_token",
-            "person_no",
-            "referral_door",
-            "contact_at",
-            "offered",
-            "not_offered_reason",
-            "accepted",
-            "arrest_no",
+            "referral_no referral_no_token person_no referral_door contact_at offered "
+            "not_offered_reason accepted arrest_no arrest_no_token"
         ),
     },
     "da": {
-        "defendants": ("record_id", "feed", "defendant_id"),
-        "cases": (
-            "record_id",
-            "feed",
-            "da_case_no",
-            "defendant_id",
-            "arrest_no_token",
-            "cjtn_token",
-            "received_on",
-        ),
-        "charges": ("record_id", "feed", "da_case_no", "law_category", "filed_on"),
-        "decisions": ("record_id", "feed", "da_case_no", "decision", "decided_on"),
-        "dispositions": ("record_id", "feed", "da_case_no", "disposition", "disposed_on"),
+        "defendants": "defendant_id",
+        "cases": "da_case_no defendant_id docket_no_token arrest_no_token cjtn_token received_on",
+        "charges": "da_case_no law_category filed_on",
+        "decisions": "da_case_no decision decided_on updated_at",
+        "dispositions": "da_case_no disposition disposed_on sealed_under updated_at",
     },
     "provider": {
-        "clients": ("record_id", "feed", "client_id", "part2_program"),
-        "intakes": ("record_id", "feed", "client_id", "referral_no_token", "outcome", "outcome_on"),
-        "episodes": ("record_id", "feed", "client_id", "referral_no_token", "enrolled_on", "exited_on"),
+        "clients": "client_id part2_program",
+        "intakes": "client_id referral_no_token outcome outcome_on",
+        "episodes": "client_id referral_no_token enrolled_on exited_on",
     },
-    "disputes": {
-        "disputes": (
-            "record_id",
-            "feed",
-            "dispute_id",
-            "da_case_no",
-            "disputed_column",
-            "problem",
-            "stated_on",
-        ),
-    },
+    "disputes": {"disputes": "da_case_no disputed_column problem"},
 }
-_TYPES = {
-    "arrested_at": pl.Datetime("us", "UTC"),
-    "contact_at": pl.Datetime("us", "UTC"),
-    "diverted": pl.Boolean,
-    "offered": pl.Boolean,
-    "accepted": pl.Boolean,
-    "part2_program": pl.Boolean,
-    **dict.fromkeys(
-        (
-            "charges_held_until",
-            "received_on",
-            "filed_on",
-            "decided_on",
-            "disposed_on",
-            "outcome_on",
-            "enrolled_on",
-            "exited_on",
-            "stated_on",
-        ),
-        pl.Date,
-    ),
+_MOMENTS = ("arrested_at", "contact_at", "updated_at")
+_FLAGS = ("diverted", "offered", "accepted", "part2_program")
+_DATES = (
+    "charges_held_until",
+    "received_on",
+    "filed_on",
+    "decided_on",
+    "disposed_on",
+    "outcome_on",
+    "enrolled_on",
+    "exited_on",
+)
+#: types of the columns that are not text, for a table that no feed has brought yet
+_TYPES: dict[str, pl.DataType] = {
+    **dict.fromkeys(_MOMENTS, pl.Datetime("us", "UTC")),
+    **dict.fromkeys(_FLAGS, pl.Boolean()),
+    **dict.fromkeys(_DATES, pl.Date()),
 }
+_PERSON_TABLES = ("police.persons", "da.defendants", "provider.clients")
 
 
 @dataclass(frozen=True)
 class Frames:
-    """`tables["kind.table"]`; `police_persons`, `defendants`, `clients` carry `person_id`."""
+    """`frames["kind.table"]`; persons, defendants and clients carry `person_id` besides.
+
+    `night`: what is dated later has not happened yet. `time_zone`: whose calendar days count.
+    """
 
     tables: dict[str, pl.DataFrame]
+    night: date
+    time_zone: str
 
     @classmethod
-    def of(cls, inputs: Inputs) -> Frames:
+    def of(cls, inputs: Inputs, *, night: str, time_zone: str) -> Frames:
         persons = pl.DataFrame(pl.from_arrow(inputs.crosswalk)).select("record_id", "person_id")
-        tables = {}
-        for kind, wanted in _COLUMNS.items():
-            given = getattr(inputs, kind)
-            for name, columns in wanted.items():
-                if name in given:
-                    frame = pl.DataFrame(pl.from_arrow(given[name])).select(columns)
-                else:
-                    frame = pl.DataFrame(schema={c: _TYPES.get(c, pl.String) for c in columns})
-                tables[f"{kind}.{name}"] = frame
-        for name in ("police.persons", "da.defendants", "provider.clients"):
+        tables = dict(_cut(inputs))
+        for name in _PERSON_TABLES:
             tables[name] = tables[name].join(persons, on="record_id", how="left")
-        return cls(tables)
+        return cls(tables, date.fromisoformat(night), time_zone)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         return self.tables[name]
 
+    def happened(self, name: str, day: str) -> pl.DataFrame:
+        """The rows of a table whose `day` is not after the night."""
+        return self[name].filter(pl.col(day) <= self.night)
 
-def to_arrow(frame: pl.DataFrame) -> pa.Table:
-    """Plain Arrow types, as the lake and the releases use them."""
-    table = frame.to_arrow()
-    schema = [
-        pa.field(
-            f.name,
-            pa.string() if pa.types.is_large_string(f.type) or pa.types.is_string_view(f.type) else f.type,
-        )
-        for f in table.schema
-    ]
-    return table.cast(pa.schema(schema))
+    def site_day(self, moment: str) -> pl.Expr:
+        """The calendar day of a moment where the site is."""
+        return pl.col(moment).dt.convert_time_zone(self.time_zone).dt.date()
+
+    def last(self, name: str, day: str) -> pl.DataFrame:
+        """Of each case the row of the latest `day`; of equals the one changed last, then by record id."""
+        ordered = self.happened(name, day).sort("feed", "da_case_no", day, "updated_at", "record_id")
+        return ordered.group_by("feed", "da_case_no", maintain_order=True).last()
+
+
+def _cut(inputs: Inputs) -> Iterator[tuple[str, pl.DataFrame]]:
+    for kind, tables in _COLUMNS.items():
+        given = getattr(inputs, kind)
+        for name, listed in tables.items():
+            columns = ["record_id", "feed", "landed_on", *listed.split()]
+            if name in given:
+                frame = pl.DataFrame(pl.from_arrow(given[name].select(columns)))
+            else:
+                frame = pl.DataFrame(schema={c: _TYPES.get(c, pl.String()) for c in columns})
+            yield f"{kind}.{name}", frame

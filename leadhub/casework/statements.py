@@ -1,94 +1,122 @@
-"""Positive statements of providers about a referral; the only source of a programme status.
+"""What providers say of a referral: the only source of a programme status.
 
-A provider's bad news (no show, refused, not found) is no statement for any partner: LEAD's golden rule
-is that nobody is worse off because of LEAD, so bad news, no news, no consent and no treatment look alike.
+A provider's bad news (no show, refused, not found) is no statement for any partner: by LEAD's golden rule
+nobody is worse off because of LEAD, so bad news, no news, no consent and no treatment look alike. The hub
+itself counts it (`participants`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import polars as pl
 
 from leadhub.casework.frames import Frames
 
-#: what a provider states at intake → what a partner with consent may be told
+#: what a provider states at intake → what a partner with consent may be told; every other outcome: nothing
 INTAKE_STATUS = {
     "SCHEDULED": "INTAKE_PENDING",
     "COMPLETED": "INTAKE_COMPLETE",
     "WINDOW_LAPSED": "INTAKE_WINDOW_LAPSED",
 }
-#: precedence among statements of one day: the further a person has come, the later it was said
-ORDER = ("INTAKE_PENDING", "INTAKE_WINDOW_LAPSED", "INTAKE_COMPLETE", "ENROLLED", "NO_LONGER_ENROLLED")
+#: what a provider states at intake, and only the hub counts
+NOT_TOLD = ("NO_SHOW", "REFUSED", "UNABLE_TO_LOCATE")
+#: Precedence among statements about one referral, as (status, stage): the highest stage prevails, whatever
+#: its date; within a stage the latest date, and on one day the one that stands further down. A completed
+#: intake is not undone by an older appointment, and who left one programme but is in another is enrolled.
+PRECEDENCE = (
+    ("INTAKE_NOT_COMPLETED", 1),  # of `NOT_TOLD`: inside the hub alone
+    ("INTAKE_WINDOW_LAPSED", 1),
+    ("INTAKE_PENDING", 1),
+    ("INTAKE_COMPLETE", 2),
+    ("NO_LONGER_ENROLLED", 3),
+    ("ENROLLED", 4),
+)
+INTAKE = ("INTAKE_PENDING", "INTAKE_COMPLETE", "INTAKE_WINDOW_LAPSED")
+_SAID = ("record_id", "feed", "landed_on", "client_id", "referral_no_token", "status", "stated_on")
 
 
-def rank(status: pl.Expr) -> pl.Expr:
-    """Position of a status in `ORDER`, for sorting."""
-    return status.replace_strict(list(ORDER), list(range(len(ORDER))), return_dtype=pl.Int32)
+def prevailing(said: pl.DataFrame, by: Sequence[str] = ("diversion_id",)) -> pl.DataFrame:
+    """Of each group of statements the one that counts, by `PRECEDENCE`; sorted by `by`."""
+    order = [status for status, _ in PRECEDENCE]
+    ranked = said.with_columns(
+        _stage=pl.col("status").replace_strict(dict(PRECEDENCE), return_dtype=pl.Int8),
+        _rank=pl.col("status").replace_strict(order, list(range(len(order))), return_dtype=pl.Int8),
+    )
+    ordered = ranked.sort(*by, "_stage", "stated_on", "_rank", "feed", "record_id")
+    return ordered.group_by(*by, maintain_order=True).last().drop("_stage", "_rank")
 
 
 def statements(frames: Frames) -> pl.DataFrame:
-    """One row a statement: diversion_id, feed, client_id (sealed), person_id (of the client),
-    person_agrees (the client is the person referred), part2_program, status, stated_on, record_id."""
-    intakes = frames["provider.intakes"].select(
-        "record_id",
-        "feed",
-        "client_id",
-        "referral_no_token",
-        status=pl.col("outcome").replace_strict(INTAKE_STATUS, default=None, return_dtype=pl.String),
-        stated_on="outcome_on",
-    )
-    episodes = frames["provider.episodes"]
-    entered = episodes.select(
-        "record_id",
-        "feed",
-        "client_id",
-        "referral_no_token",
-        status=pl.lit("ENROLLED"),
-        stated_on="enrolled_on",
-    )
-    left = episodes.drop_nulls("exited_on").select(
-        "record_id",
-        "feed",
-        "client_id",
-        "referral_no_token",
-        status=pl.lit("NO_LONGER_ENROLLED"),
-        stated_on="exited_on",
-    )
-    referred = (
+    """What partners may be told with consent, one row a statement, sorted.
+
+    diversion_id · feed, client_id (sealed), client_record_id, person_id and part2_program of the client ·
+    person_agrees: linkage finds the client to be the person referred · status · stated_on · record_id,
+    landed_on of the provider's row.
+    """
+    return _of_referrals(frames, _intakes(frames, INTAKE_STATUS))
+
+
+def internal(frames: Frames) -> pl.DataFrame:
+    """The same with what is told to nobody, as INTAKE_NOT_COMPLETED."""
+    untold = dict.fromkeys(NOT_TOLD, "INTAKE_NOT_COMPLETED")
+    return _of_referrals(frames, _intakes(frames, INTAKE_STATUS | untold))
+
+
+def _of_referrals(frames: Frames, intakes: pl.DataFrame) -> pl.DataFrame:
+    persons = frames["police.persons"].select("feed", "person_no", referred="person_id")
+    referrals = (
         frames["police.referrals"]
-        .join(
-            frames["police.persons"].select("feed", "person_no", "person_id"),
-            on=["feed", "person_no"],
-            how="left",
-        )
-        .select("referral_no_token", diversion_id="record_id", referred_person="person_id")
+        .join(persons, on=["feed", "person_no"], how="left")
+        .select("referral_no_token", "referred", diversion_id="record_id")
     )
-    clients = frames["provider.clients"].select("feed", "client_id", "person_id", "part2_program")
-    said = pl.concat([intakes, entered, left]).drop_nulls(["status", "referral_no_token"])
+    clients = frames["provider.clients"].select(
+        "feed", "client_id", "person_id", "part2_program", client_record_id="record_id"
+    )
     return (
-        said.join(referred, on="referral_no_token")
+        pl.concat([intakes, _enrolments(frames)])
+        .drop_nulls(["status", "referral_no_token"])
+        .join(referrals, on="referral_no_token")
         .join(clients, on=["feed", "client_id"])
-        .with_columns(person_agrees=(pl.col("person_id") == pl.col("referred_person")).fill_null(False))
+        .with_columns(person_agrees=(pl.col("person_id") == pl.col("referred")).fill_null(value=False))
         .select(
             "diversion_id",
             "feed",
             "client_id",
+            "client_record_id",
             "person_id",
-            "person_agrees",
             "part2_program",
+            "person_agrees",
             "status",
             "stated_on",
             "record_id",
+            "landed_on",
         )
         .sort("diversion_id", "stated_on", "status", "feed", "record_id")
     )
 
 
-def latest(said: pl.DataFrame) -> pl.DataFrame:
-    """The statement that counts for each diversion: the latest; on one day the furthest in `ORDER`."""
+def _intakes(frames: Frames, status: dict[str, str]) -> pl.DataFrame:
+    known = frames["provider.intakes"].with_columns(
+        status=pl.col("outcome").replace_strict(status, default=None, return_dtype=pl.String),
+        stated_on="outcome_on",
+    )
+    # an appointment lies in the future by its nature, an outcome does not
+    return known.filter(
+        (pl.col("stated_on") <= frames.night) | (pl.col("status") == "INTAKE_PENDING")
+    ).select(_SAID)
+
+
+def _enrolments(frames: Frames) -> pl.DataFrame:
+    """One statement a client and referral: enrolled while any episode is open, else no longer."""
+    group = ["feed", "client_id", "referral_no_token"]
+    left = pl.col("exited_on").is_not_null() & (pl.col("exited_on") <= frames.night)
     return (
-        said.with_columns(_rank=rank(pl.col("status")))
-        .sort("diversion_id", "stated_on", "_rank", "feed", "record_id")
-        .group_by("diversion_id", maintain_order=True)
-        .last()
-        .drop("_rank")
+        frames.happened("provider.episodes", "enrolled_on")
+        .with_columns(
+            status=pl.when(left).then(pl.lit("NO_LONGER_ENROLLED")).otherwise(pl.lit("ENROLLED")),
+            stated_on=pl.when(left).then("exited_on").otherwise("enrolled_on"),
+        )
+        .pipe(prevailing, by=group)
+        .select(_SAID)
     )

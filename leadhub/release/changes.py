@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import polars as pl
 import pyarrow as pa
 
-from leadhub.casework.frames import to_arrow
+from leadhub.identity.keyed import to_arrow
 
 NO_INFORMATION = "NO_INFORMATION"
 

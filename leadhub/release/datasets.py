@@ -13,8 +13,8 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.casework import Casework, statements
-from leadhub.casework.frames import to_arrow
 from leadhub.foundation.errors import TerminalError
+from leadhub.identity.keyed import to_arrow
 from leadhub.permission.agreements import Agreement
 from leadhub.permission.disclosure import Permitted
 
@@ -77,16 +77,24 @@ def _frame(table: pa.Table) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(table))
 
 
-def _stated(sources: Sources, only: tuple[str, ...] = statements.ORDER) -> pl.DataFrame:
+def _stated(
+    sources: Sources, only: tuple[str, ...] = tuple(s for s, _ in statements.PRECEDENCE)
+) -> pl.DataFrame:
     """diversion_id, status, stated_on, consent_id: the permitted statement that counts."""
     said = sources.permitted.statements.filter(pl.col("status").is_in(only))
-    return statements.latest(said).select("diversion_id", "status", "stated_on", "consent_id")
+    return statements.prevailing(said).select("diversion_id", "status", "stated_on", "consent_id")
 
 
 def _diversion_status(sources: Sources) -> pl.DataFrame:
     """One row a case of an arrest for which the police made a referral; the latest referral counts."""
-    referred = _frame(sources.casework.diversions).filter(pl.col("referral_door") == "ARREST_DIVERSION")
-    cases = _frame(sources.casework.diversion_cases).select("diversion_id", "da_case_no", "defendant_id")
+    referred = (
+        _frame(sources.casework.diversions)
+        .drop("da_case_no")
+        .filter(pl.col("referral_door") == "ARREST_DIVERSION")
+    )
+    cases = _frame(sources.casework.diversion_cases).select(
+        "diversion_id", "da_case_no", defendant_id="da_defendant_id"
+    )
     return (
         cases.join(referred, on="diversion_id")
         .sort("da_case_no", "defendant_id", "referral_on", "diversion_id")

@@ -112,7 +112,7 @@ class Publication:
         `package.build`; TransientError.
         """
         named = release_id(facts, inputs=inputs, restrictions=restrictions)
-        with lease(self.store.folder, "release"):
+        with files.io_errors(f"publishing {self.dataset}"), lease(self.store.folder, "release"):
             done = self.store.standing(named)
             if done:
                 return self._finish(done)
@@ -198,7 +198,7 @@ class Publication:
         TerminalError `agreement_changed` where the agreement was edited since, `signature_invalid`
         where the staged files were, `state_invalid` where the outbox holds another delivery of that name.
         """
-        with lease(self.store.folder, "release"):
+        with files.io_errors(f"publishing {self.dataset}"), lease(self.store.folder, "release"):
             done = self.store.standing(release_id)
             if done:
                 return self._finish(done)
@@ -211,7 +211,8 @@ class Publication:
                 )
             package.verify(release / "package", self._certificate)
             failpoints.reach("release.before_intent")
-            ledger.append(self.store.chain, intent)
+            if self.store.open_intent() is None:
+                ledger.append(self.store.chain, intent)
             failpoints.reach("release.after_intent")
             arrived = self._arrived(intent)
             if arrived is None:

@@ -108,7 +108,9 @@ def reconcile(site: Site, night: str) -> Receipt:
         if linked is None:
             raise TerminalError("night_incomplete", f"night {night} is not linked yet")
         found = casework.reconcile(
-            inputs(site, closed_feeds(site, night), linked["tables"]["crosswalk"]), night=night
+            inputs(site, closed_feeds(site, night), linked["tables"]["crosswalk"]),
+            night=night,
+            time_zone=site.settings.time_zone,
         )
         versions, rows = {}, {}
         for name, table in found.tables().items():

@@ -1,4 +1,4 @@
-"""How agencies that drop files write them: names, codes and dates of their own, and proof of completeness."""
+"""How agencies that drop files write them: their own names, codes and dates, and proof of completeness."""
 
 from __future__ import annotations
 

@@ -31,6 +31,8 @@ class Mistake:
     value: Any
     reason: str
     among: pl.Expr | None = None
+    #: strikes people of LEAD stories too
+    anyone: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,12 @@ POLICE = (
     Mistake("charges", "law_code", "220.03 PL", "bad_format"),
     Mistake("charges", "counts", 0, "out_of_range"),
     Mistake(
-        "referrals", "not_offered_reason", None, "rule:given_exactly_where_not_offered", ~pl.col("offered")
+        "referrals",
+        "not_offered_reason",
+        None,
+        "rule:given_exactly_where_not_offered",
+        ~pl.col("offered"),
+        anyone=True,
     ),
 )
 DA = (
@@ -139,7 +146,8 @@ def strike(
     used: dict[str, set[int]] = {}
     for mistake in mistakes:
         table, frame = mistake.table, shown[mistake.table]
-        may = ~pl.col("person").is_in(spared) if "person" in frame.columns else pl.lit(value=True)
+        free = mistake.anyone or "person" not in frame.columns
+        may = pl.lit(value=True) if free else ~pl.col("person").is_in(spared)
         if mistake.among is not None:
             may = may & mistake.among.fill_null(value=False)
         taken = used.setdefault(table, set())

@@ -77,8 +77,9 @@ _CONSENTS = {"none": 0.12, "roi": 0.18, "part2": 0.46, "part2_police": 0.24}
 
 @dataclass(frozen=True)
 class Story:
-    """`night` is the first night, `canaries` the rows of those people. Frames have a column `person` (row of the population).
+    """`night` is the first night. Frames have a column `person` (row of the population).
 
+    canaries: the rows of those people.
     known: people whom the police know, `since`.
     arrests: by time: `arrest` (row), `arrested_at`, `entered_at` (what its clock says), `seen_at` (when
     others can read it), `diverted`, `divertible` (all its charges may be diverted).

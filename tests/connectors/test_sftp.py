@@ -679,6 +679,13 @@ def test_a_password_is_no_credential(agency: Agency) -> None:
     assert refusal(given).reason == "settings_invalid"
 
 
+def test_an_account_without_an_inbox_is_told_apart_from_an_empty_one(agency: Agency) -> None:
+    assert agency.read() == []
+    agency.inbox.rename(agency.inbox.with_name("in"))
+    with pytest.raises(TerminalError, match=r"settings_invalid.*inbox"):
+        agency.read()
+
+
 def test_a_key_under_a_passphrase_is_opened(agency: Agency) -> None:
     key = (
         asyncssh.import_private_key(PRIVATE)

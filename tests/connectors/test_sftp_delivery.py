@@ -367,11 +367,10 @@ def test_a_stock_client_drops_and_fetches(server: SftpServer, account: str, tmp_
         f"get outbox/for_you.txt {tmp_path}/fetched\n-ls ../..\nls inbox\n"
     )
     options = ["-oUserKnownHostsFile=" + str(tmp_path / "known"), "-oIdentitiesOnly=yes", "-oBatchMode=yes"]
+    files = ["-i", str(tmp_path / "key"), "-b", str(tmp_path / "batch")]
+    target = ["-P", str(server.port), f"{account}@127.0.0.1"]
     done = subprocess.run(
-        ["sftp", "-q", "-F", "none", "-i", str(tmp_path / "key"), *options]
-        + ["-P", str(server.port), "-b", str(tmp_path / "batch"), f"{account}@127.0.0.1"],
-        capture_output=True,
-        timeout=60,
+        ["sftp", "-q", "-F", "none", *files, *options, *target], capture_output=True, timeout=60
     )
     assert done.returncode == 0, done.stderr.decode()
     assert (server.root / account / "inbox" / "drop.csv").read_bytes() == b"a,b\n"

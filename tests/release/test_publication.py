@@ -1,0 +1,495 @@
+"""Stage, intent, deliver, committed: killed or failing anywhere, one release, delivered and told once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadhub.foundation import failpoints, files, ledger, openpgp
+from leadhub.foundation.errors import TerminalError, TransientError
+from leadhub.foundation.lease import lease
+from leadhub.release import accounting, changes, encoding, package
+from leadhub.release.publication import Channel, release_id
+from tests.release.dataset import COLUMNS, PACKAGE
+from tests.release.publishing import STATES, Office, content, office, opened, sealed
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NIGHT, NEXT = "2026-11-20", "2026-11-21"
+ONE, TWO = STATES["one"], STATES["two"]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("keys")
+    office(root)
+    openpgp.generate(root / "keys" / "partner.pgp", "partner <partner@leadhub.example>")
+    return root / "keys"
+
+
+@pytest.fixture
+def partner(tmp_path, keys) -> Office:
+    return new_office(tmp_path, keys)
+
+
+def new_office(root: Path, keys: Path) -> Office:
+    shutil.copytree(keys, root / "keys")
+    return office(root)
+
+
+def delivered(partner: Office) -> list[str]:
+    return sorted(p.name for p in (partner.outbox / PACKAGE.dataset).glob("*"))
+
+
+def manifest(partner: Office, name: str) -> dict:
+    return files.read_json(partner.outbox / PACKAGE.dataset / name / package.MANIFEST)
+
+
+def told(partner: Office, name: str, table: str = "diversion_status"):
+    path = partner.outbox / PACKAGE.dataset / name / f"{table}.parquet"
+    return encoding.read_parquet(path.read_bytes())
+
+
+def all_bytes(folder: Path) -> bytes:
+    return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
+
+
+# a night, and the nights after ------------------------------------------------------------------------
+
+
+def test_a_night_is_staged_delivered_and_recorded(partner):
+    staged = partner.stage(NIGHT, ONE)
+    assert staged["status"] == "staged"
+    assert partner.kinds() == []
+    assert not delivered(partner)
+    receipt = partner.deliver(staged)
+    assert receipt["status"] == "committed"
+    assert receipt["remote"] == f"diversion_status/000001_{NIGHT}"
+    assert (receipt["sequence"], receipt["rows"]) == (1, 3)
+    assert receipt["ledger"]["hash"] == ledger.head(partner.chain).hash
+    assert partner.kinds() == [("intent", 1), ("committed", 1)]
+    assert told(partner, f"000001_{NIGHT}")["case_no"].to_pylist() == ["DA-1", "DA-2", "DA-3"]
+    assert manifest(partner, f"000001_{NIGHT}")["changes"] is None
+
+
+def test_the_next_night_brings_its_changes(partner):
+    partner.publish(NIGHT, ONE)
+    partner.publish(NEXT, TWO)
+    assert partner.kinds() == [("intent", 1), ("committed", 1), ("intent", 2), ("committed", 2)]
+    found = told(partner, f"000002_{NEXT}", "diversion_status_changes")
+    assert list(zip(found["op"].to_pylist(), found["case_no"].to_pylist())) == [
+        ("withdraw", "DA-2"),
+        ("withdraw", "DA-3"),
+        ("update", "DA-1"),
+        ("insert", "DA-2"),
+        ("insert", "DA-4"),
+    ]
+    assert manifest(partner, f"000002_{NEXT}")["previous_sequence"] == 1
+
+
+STATE = st.dictionaries(
+    st.sampled_from([f"DA-{n}" for n in range(5)]),
+    st.sampled_from(["NO_INFORMATION", "INTAKE_COMPLETE", "ENROLLED"]),
+    min_size=1,
+).map(lambda d: tuple(sorted(d.items())))
+
+
+@settings(max_examples=8, deadline=None)
+@given(states=st.lists(STATE, min_size=2, max_size=3))
+def test_applying_each_change_file_gives_each_snapshot(tmp_path_factory, keys, states):
+    partner = new_office(tmp_path_factory.mktemp("office"), keys)
+    held = None
+    for number, state in enumerate(states, start=1):
+        night = f"2026-11-{number:02d}"
+        partner.publish(night, state)
+        snapshot = told(partner, f"{number:06d}_{night}")
+        if held is not None:
+            steps = told(partner, f"{number:06d}_{night}", "diversion_status_changes")
+            assert changes.apply(held, steps, key=["case_no"]).equals(snapshot)
+        held = snapshot
+
+
+def test_opened_ids_do_not_stay_in_the_hub(partner):
+    receipt = partner.publish(NIGHT, ONE)
+    folder = partner.releases / f"000001_{receipt['release_id']}"
+    assert {p.name for p in (folder / "package").iterdir()} == set(package.PROOF)
+    kept = all_bytes(partner.var / "releases")
+    assert b"DA-3" in all_bytes(partner.outbox)
+    # the fake person ids of this test hold the case number; nothing else does
+    assert b"DA-3" not in kept.replace(b"p1:DA-3", b"").replace(b"c:DA-3", b"")
+    assert partner.publication().latest().rows["case_no"].to_pylist() == sorted(sealed(c) for c, _ in ONE)
+
+
+def test_only_the_latest_rows_are_kept(partner):
+    for night, state in ((NIGHT, ONE), (NEXT, TWO)):
+        partner.publish(night, state)
+    assert [p.parent.parent.name[:6] for p in partner.releases.glob("*/inside/rows_sealed.parquet")] == [
+        "000002"
+    ]
+    assert len(list(partner.releases.glob("*/inside/accounting.parquet"))) == 2
+
+
+def test_after_a_change_of_columns_the_partner_loads_the_whole(partner):
+    partner.publish(NIGHT, ONE)
+    found = content(TWO)
+    receipt = partner.publication().stage(
+        replace(PACKAGE, columns=COLUMNS[:3], night=NEXT),
+        lambda: replace(found, rows=found.rows.drop_columns(["note"])),
+        inputs={},
+        restrictions="",
+        open_ids=opened,
+        diff=lambda *_: pytest.fail("rows of other columns were compared"),
+    )
+    partner.deliver(receipt)
+    assert manifest(partner, f"000002_{NEXT}")["changes"] is None
+
+
+# same again, changed state -----------------------------------------------------------------------------
+
+
+def test_f33_the_same_state_again_returns_the_same_receipt(partner):
+    first = partner.publish(NIGHT, ONE)
+    before = (all_bytes(partner.var), all_bytes(partner.outbox))
+    assert partner.stage(NIGHT, ONE) == first
+    assert partner.publish(NIGHT, ONE) == first
+    assert (all_bytes(partner.var), all_bytes(partner.outbox)) == before
+    assert len(partner.deliveries()) == 1
+
+
+def test_g2_the_same_state_elsewhere_is_the_same_release(tmp_path, keys):
+    one, other = (new_office(tmp_path / name, keys) for name in ("one", "other"))
+    assert one.publish(NIGHT, ONE)["release_id"] == other.publish(NIGHT, ONE[::-1])["release_id"]
+    for path in (one.outbox / PACKAGE.dataset / f"000001_{NIGHT}").iterdir():
+        if path.name != package.SIGNATURE:
+            twin = other.outbox / path.relative_to(one.outbox)
+            assert path.read_bytes() == twin.read_bytes()
+
+
+def test_the_release_id_names_night_agreement_inputs_and_restrictions():
+    def name(facts=PACKAGE, inputs="i", restrictions="r"):
+        return release_id(facts, inputs={"feed": inputs}, restrictions=restrictions)
+
+    other = [
+        name(replace(PACKAGE, night=NEXT)),
+        name(replace(PACKAGE, agreement_sha256="b" * 64)),
+        name(inputs="j"),
+        name(restrictions="s"),
+    ]
+    assert name() == name()
+    assert len({name(), *other}) == 5
+
+
+def test_a_changed_state_of_the_night_supersedes(partner):
+    partner.publish(NIGHT, ONE)
+    receipt = partner.publish(NIGHT, TWO, restrictions="revoked")
+    assert receipt["sequence"] == 2
+    assert partner.kinds()[2:] == [("intent", 2), ("superseded", 1), ("committed", 2)]
+    assert delivered(partner) == [f"000001_{NIGHT}", f"000002_{NIGHT}"]
+
+
+def test_silence_a_restriction_that_this_partner_cannot_see_makes_no_delivery(partner):
+    first = partner.publish(NIGHT, ONE)
+    before = (partner.chain.read_bytes(), all_bytes(partner.outbox))
+    receipt = partner.stage(NIGHT, ONE[::-1], restrictions="somebody revoked", inputs="i1")
+    assert receipt == first | {"status": "unchanged"}
+    assert partner.deliver(receipt) == first
+    assert (partner.chain.read_bytes(), all_bytes(partner.outbox)) == before
+
+
+def test_silence_no_byte_depends_on_hidden_inputs(tmp_path, keys):
+    one, other = (new_office(tmp_path / name, keys) for name in ("one", "other"))
+    one.publish(NIGHT, ONE, restrictions="a", inputs="with a treatment record")
+    other.publish(NIGHT, ONE, restrictions="b", inputs="without")
+    for path in (one.outbox / PACKAGE.dataset / f"000001_{NIGHT}").iterdir():
+        if path.name != package.SIGNATURE:
+            assert path.read_bytes() == (other.outbox / path.relative_to(one.outbox)).read_bytes()
+
+
+def test_a_state_that_returns_is_a_new_release(partner):
+    partner.publish(NIGHT, ONE, restrictions="consented")
+    partner.publish(NIGHT, TWO, restrictions="revoked")
+    third = partner.publish(NIGHT, ONE, restrictions="consented")
+    assert third["sequence"] == 3
+    assert partner.publish(NIGHT, ONE, restrictions="consented") == third
+    assert told(partner, f"000003_{NIGHT}")["case_no"].to_pylist() == ["DA-1", "DA-2", "DA-3"]
+    assert [k for k in partner.kinds() if k[0] == "superseded"] == [("superseded", 1), ("superseded", 2)]
+    assert len(accounting.disclosures(partner.var, "p1:DA-3")) == 2
+
+
+def test_f10_an_earlier_night_comes_too_late(partner):
+    partner.publish(NEXT, ONE)
+    with pytest.raises(TerminalError, match="out_of_order"):
+        partner.stage(NIGHT, TWO)
+
+
+def test_f34_a_state_that_passed_before_delivery_is_never_delivered(partner):
+    stale = partner.stage(NIGHT, ONE, restrictions="consented")
+    fresh = partner.stage(NIGHT, TWO, restrictions="revoked")
+    assert fresh["sequence"] == stale["sequence"] == 1
+    with pytest.raises(TransientError, match="not_ready"):
+        partner.deliver(stale)
+    partner.deliver(fresh)
+    assert "DA-3" not in told(partner, f"000001_{NIGHT}")["case_no"].to_pylist()
+    assert len(list(partner.releases.glob("0*"))) == 1
+
+
+def test_f45_an_agreement_edited_after_staging_stops_the_release(partner):
+    staged = partner.stage(NIGHT, ONE)
+    with pytest.raises(TerminalError, match="agreement_changed"):
+        partner.publication().deliver(staged["release_id"], agreement_sha256="b" * 64)
+    assert partner.kinds() == []
+    assert not delivered(partner)
+
+
+def test_what_was_never_staged_is_not_delivered(partner):
+    with pytest.raises(TransientError, match="not_ready"):
+        partner.publication().deliver("0" * 16, agreement_sha256="a" * 64)
+
+
+def test_g3_a_row_that_is_not_accounted_for_stops_the_release(partner):
+    found = content(ONE)
+    short = replace(found, grounds=found.grounds.slice(1))
+    with pytest.raises(TerminalError, match="counts_differ"):
+        partner.publication().stage(
+            PACKAGE,
+            lambda: short,
+            inputs={},
+            restrictions="",
+            open_ids=lambda table: table,
+            diff=lambda *_: None,
+        )
+    assert [p.name for p in partner.releases.iterdir()] == ["release.lock"]
+
+
+def test_a_staged_package_that_was_touched_is_not_delivered_but_made_again(partner):
+    staged = partner.stage(NIGHT, ONE)
+    target = next(partner.releases.glob("0*/package/diversion_status.csv"))
+    target.write_bytes(target.read_bytes().replace(b"DA-1", b"DA-7"))
+    with pytest.raises(TerminalError, match="signature_invalid"):
+        partner.deliver(staged)
+    assert partner.kinds() == []
+    assert partner.publish(NIGHT, ONE)["sequence"] == 1
+    assert told(partner, f"000001_{NIGHT}")["case_no"].to_pylist() == ["DA-1", "DA-2", "DA-3"]
+
+
+def test_f31_two_runs_at_once_do_not_both_publish(partner):
+    with lease(partner.releases, "release"), pytest.raises(TransientError, match="lease_held"):
+        partner.stage(NIGHT, ONE)
+
+
+# crashes and failures ----------------------------------------------------------------------------------
+
+MINE = [n for n in failpoints.NAMES if n.startswith("release.")]
+
+
+def killed(partner: Office, night: str, state: str, failpoint: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.release.publishing", str(partner.root), night, state],
+        cwd=REPOSITORY,
+        env=os.environ | {failpoints.VARIABLE: f"{failpoint}:kill"},
+        capture_output=True,
+    )
+    assert ran.returncode == -signal.SIGKILL, ran.stderr.decode()
+
+
+def test_the_failpoints_of_this_room_are_these():
+    assert MINE == [
+        "release.staged",
+        "release.before_intent",
+        "release.after_intent",
+        "release.before_committed",
+        "release.after_committed",
+    ]
+
+
+@pytest.mark.parametrize("failpoint", MINE)
+def test_f1_f4_killed_anywhere_the_next_run_ends_in_one_disclosure(partner, failpoint):
+    partner.publish(NIGHT, ONE, restrictions="one")
+    before = all_bytes(partner.outbox)
+    killed(partner, NIGHT, "two", failpoint)
+    # G1: what the partner sees is whole: the release before, or both
+    certificate = openpgp.certificate(partner.root / "keys" / "signing.pgp")
+    for folder in (partner.outbox / PACKAGE.dataset).iterdir():
+        package.verify(folder, certificate)
+    if failpoint in MINE[:3]:
+        assert all_bytes(partner.outbox) == before
+    receipt = partner.publish(NIGHT, TWO, restrictions="two")
+    assert receipt["sequence"] == 2
+    assert partner.kinds() == [
+        *(("intent", 1), ("committed", 1)),
+        *(("intent", 2), ("superseded", 1), ("committed", 2)),
+    ]
+    assert partner.deliveries() == [f"diversion_status/000001_{NIGHT}", f"diversion_status/000002_{NIGHT}"]
+    assert {p.name[:6] for p in partner.releases.iterdir()} == {"000001", "000002", "releas"}
+    assert len(accounting.disclosures(partner.var, "p1:DA-4")) == 1
+    assert not list(partner.releases.glob("*/package/*.csv"))
+    assert partner.publish(NIGHT, TWO, restrictions="two") == receipt
+
+
+@pytest.mark.parametrize("failpoint", ["release.staged", "release.before_intent"])
+def test_a_crashed_staging_burns_no_number(partner, failpoint):
+    killed(partner, NIGHT, "one", failpoint)
+    assert partner.publish(NIGHT, TWO, restrictions="two")["sequence"] == 1
+    assert partner.kinds() == [("intent", 1), ("committed", 1)]
+    assert accounting.disclosures(partner.var, "p1:DA-3") == []
+
+
+def test_an_intent_that_never_arrived_gives_its_number_back(partner):
+    killed(partner, NIGHT, "one", "release.after_intent")
+    assert [d["status"] for d in accounting.disclosures(partner.var, "p1:DA-3")] == ["possible"]
+    assert partner.publish(NIGHT, TWO, restrictions="two")["sequence"] == 1
+    assert partner.kinds() == [("intent", 1), ("note", 1), ("intent", 1), ("committed", 1)]
+    assert delivered(partner) == [f"000001_{NIGHT}"]
+    assert accounting.disclosures(partner.var, "p1:DA-3") == []
+
+
+def test_an_intent_that_did_arrive_is_recorded_before_the_next_state(partner):
+    killed(partner, NIGHT, "one", "release.before_committed")
+    assert partner.publish(NIGHT, TWO, restrictions="two")["sequence"] == 2
+    assert partner.kinds() == [
+        *(("intent", 1), ("committed", 1)),
+        *(("intent", 2), ("superseded", 1), ("committed", 2)),
+    ]
+    assert [d["status"] for d in accounting.disclosures(partner.var, "p1:DA-3")] == ["committed"]
+
+
+class FailingCalls:
+    """The n-th of the calls that change a disk fails."""
+
+    NAMES = ("write", "fsync", "ftruncate", "replace", "rename", "mkdir", "unlink")
+
+    def __init__(self, patch, fail_at: int):
+        self.calls, self.fail_at = 0, fail_at
+        for name in self.NAMES:
+            real = getattr(os, name)
+            patch.setattr(os, name, lambda *a, real=real, **k: self._call(real, *a, **k))
+
+    def _call(self, real, *arguments, **named):
+        self.calls += 1
+        if self.calls == self.fail_at:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(*arguments, **named)
+
+
+def test_f2_whichever_call_fails_running_again_ends_in_one_disclosure(tmp_path, keys):
+    started = new_office(tmp_path / "started", keys)
+    started.publish(NIGHT, ONE)
+    fail_at, done = 0, False
+    while not done:
+        fail_at += 1
+        partner = Office(shutil.copytree(started.root, tmp_path / str(fail_at)))
+        with pytest.MonkeyPatch.context() as patch:
+            failing = FailingCalls(patch, fail_at)
+            try:
+                partner.publish(NEXT, TWO)
+                done = failing.calls < fail_at
+            except TransientError:
+                pass
+        partner.publish(NEXT, TWO)
+        assert partner.kinds() == [("intent", 1), ("committed", 1), ("intent", 2), ("committed", 2)]
+        assert set(partner.deliveries()) == {
+            f"diversion_status/00000{n}_{d}" for n, d in ((1, NIGHT), (2, NEXT))
+        }
+        assert not list(partner.releases.glob(".*"))
+        shutil.rmtree(partner.root)
+    assert fail_at > 40
+
+
+# the outbox --------------------------------------------------------------------------------------------
+
+
+def test_delivery_failed_where_the_outbox_does_not_show_it(partner):
+    staged = partner.stage(NIGHT, ONE)
+    blind = Channel(lambda folder, remote: None, lambda remote: None)
+    publication = replace(partner.publication(), channel=blind)
+    with pytest.raises(TransientError, match="delivery_failed"):
+        publication.deliver(staged["release_id"], agreement_sha256=PACKAGE.agreement_sha256)
+    assert partner.kinds() == [("intent", 1)]
+    assert partner.deliver(staged)["sequence"] == 1
+
+
+def test_another_delivery_of_that_name_stops_the_release(partner):
+    staged = partner.stage(NIGHT, ONE)
+    foreign = partner.outbox / PACKAGE.dataset / f"000001_{NIGHT}"
+    foreign.mkdir(parents=True)
+    (foreign / package.MANIFEST).write_text("{}")
+    with pytest.raises(TerminalError, match="state_invalid"):
+        partner.deliver(staged)
+    assert partner.deliveries() == []
+
+
+@pytest.mark.parametrize("encrypt", [False, True])
+def test_a_delivery_made_before_a_restore_is_recognised(partner, keys, encrypt):
+    certificate = openpgp.certificate(keys / "partner.pgp")
+    facts = replace(PACKAGE, encrypt=encrypt)
+    given = {"facts": facts, "certificate": certificate if encrypt else None}
+    first = partner.publish(NIGHT, ONE, **given)
+    shutil.rmtree(partner.var)
+    again = partner.publish(NIGHT, ONE, **given)
+    assert len(partner.deliveries()) == 1
+    assert again["manifest_sha256"] == first["manifest_sha256"]
+    assert partner.kinds() == [("intent", 1), ("committed", 1)]
+
+
+# accounting --------------------------------------------------------------------------------------------
+
+
+def test_g11_each_disclosure_of_a_person_is_found(partner):
+    partner.publish(NIGHT, ONE)
+    partner.publish(NEXT, TWO)
+    found = accounting.disclosures(partner.var, "p1:DA-2")
+    assert [(d["sequence"], d["night"], d["consent_id"], d["legal_basis"]) for d in found] == [
+        (1, NIGHT, "c:DA-2", "42 CFR 2.31"),
+        (2, NEXT, None, "MOU 4"),
+    ]
+    assert found[0]["columns"] == [c.name for c in COLUMNS]
+    assert {d["status"] for d in found} == {"committed"}
+    assert accounting.disclosures(partner.var, "p1:nobody") == []
+
+
+def test_g11_who_was_in_that_file(partner):
+    receipt = partner.publish(NIGHT, ONE)
+    folder = partner.releases / f"000001_{receipt['release_id']}"
+    assert accounting.persons_in(folder) == ["p1:DA-1", "p1:DA-2", "p1:DA-3"]
+
+
+def test_g12_an_accounting_that_was_changed_is_found(partner):
+    partner.publish(NIGHT, ONE)
+    path = next(partner.releases.glob("*/inside/accounting.parquet"))
+    path.write_bytes(encoding.parquet(accounting.read(path).slice(1)))
+    with pytest.raises(TerminalError, match="ledger_broken"):
+        accounting.disclosures(partner.var, "p1:DA-1")
+
+
+@pytest.mark.parametrize("column", ["person_id", "row_key", "legal_basis"])
+def test_g11_a_row_without_person_key_or_basis_is_not_shipped(column):
+    grounds = content(ONE).grounds
+    values = [None, *grounds[column].to_pylist()[1:]]
+    index = grounds.schema.get_field_index(column)
+    lacking = grounds.set_column(index, column, pa.array(values, pa.string()))
+    with pytest.raises(TerminalError, match="counts_differ"):
+        accounting.account(lacking, shipped=3, columns=["a"], purpose="p", night=NIGHT)
+
+
+def test_g3_a_row_accounted_for_twice_is_not_shipped():
+    grounds = content((*ONE[:2], ONE[1])).grounds
+    with pytest.raises(TerminalError, match="counts_differ"):
+        accounting.account(grounds, shipped=3, columns=["a"], purpose="p", night=NIGHT)
+
+
+def test_changed_kept_rows_are_found(partner):
+    partner.publish(NIGHT, ONE)
+    path = next(partner.releases.glob("*/inside/rows_sealed.parquet"))
+    path.write_bytes(encoding.parquet(encoding.read_parquet(path.read_bytes()).slice(1)))
+    with pytest.raises(TerminalError, match="state_invalid"):
+        partner.publish(NEXT, TWO)
