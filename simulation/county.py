@@ -19,10 +19,11 @@ from functools import cached_property
 
 import polars as pl
 
-from simulation import population
-from simulation.agencies import da, files, mistakes, police, provider, story
+from simulation import county_facts, population
+from simulation.agencies import da, da_form, files, forms, mistakes, police, police_form, provider, story
 from simulation.agencies.disputes import disputes
-from simulation.agencies.files import AgencyDrop, Encrypt, Form
+from simulation.agencies.files import AgencyDrop, Encrypt
+from simulation.agencies.forms import Form
 from simulation.agencies.mistakes import Refusal, Struck, Tables
 from simulation.chance import stream
 
@@ -33,25 +34,9 @@ PERSON_TABLES = {
     "harbor_case_management": ("clients", "client_id"),
     "riverside_treatment": ("clients", "client_id"),
 }
-_NUMBERED = {
-    "person_no",
-    "arrest_no",
-    "cjtn",
-    "referral_no",
-    "defendant_id",
-    "da_case_no",
-    "docket_no",
-    "decision_id",
-    "disposition_id",
-    "client_id",
-    "consent_id",
-    "intake_id",
-    "episode_id",
-    "dispute_id",
-}
 _FEWEST = 100
 #: agency → how its files are written
-_FORMS = {"harbor_case_management": files.HARBOR, "riverside_treatment": files.RIVERSIDE}
+_FORMS = {"harbor_case_management": forms.HARBOR, "riverside_treatment": forms.RIVERSIDE}
 
 
 @dataclass(frozen=True)
@@ -125,7 +110,7 @@ class County:
 
     def shown(self, number: int) -> dict[str, Tables]:
         """Feed → table → the rows of night 1 or 2 under contract names and types, with `person`, before
-        mistakes are made in them."""
+        mistakes are made in them. Raises: ValueError for another night."""
         if number not in (1, 2):
             raise ValueError(f"there are nights 1 and 2, not [{number}]")
         return self._shown[number]
@@ -134,10 +119,12 @@ class County:
         """What the agencies offer on night 1 or 2.
 
         `encrypt` seals each file of the provider that encrypts; left out, its files are plain.
+        Raises: ValueError for another night.
         """
+        self.shown(number)
         first = {
-            "police_records": self._struck("police_records", 1, police.source, police.COLUMNS),
-            "da_cases": self._struck("da_cases", 1, da.source, da.COLUMNS),
+            "police_records": self._struck("police_records", 1, police_form.source, police_form.COLUMNS),
+            "da_cases": self._struck("da_cases", 1, da_form.source, da_form.COLUMNS),
             **{agency: self._struck_files(agency, 1, form) for agency, form in _FORMS.items()},
         }
         if number == 1:
@@ -147,10 +134,10 @@ class County:
             ]
             return self._sources(first, drops)
         second = {
-            "police_records": self._struck("police_records", 2, police.source, police.COLUMNS),
-            "da_cases": self._struck("da_cases", 2, da.source, da.COLUMNS),
+            "police_records": self._struck("police_records", 2, police_form.source, police_form.COLUMNS),
+            "da_cases": self._struck("da_cases", 2, da_form.source, da_form.COLUMNS),
             **{agency: self._struck_files(agency, 2, form) for agency, form in _FORMS.items()},
-            "da_disputes": self._struck_files("da_disputes", 2, files.DISPUTES),
+            "da_disputes": self._struck_files("da_disputes", 2, forms.DISPUTES),
         }
         drops = []
         for agency, form in _FORMS.items():
@@ -166,9 +153,9 @@ class County:
     def _sources(self, struck: dict[str, Struck], drops: list[AgencyDrop]) -> Sources:
         return Sources(
             police=struck["police_records"].tables,
-            police_keys=police.KEYS,
+            police_keys=police_form.KEYS,
             da=struck["da_cases"].tables,
-            da_keys=da.KEYS,
+            da_keys=da_form.KEYS,
             drops=drops,
             refusals=tuple(refusal for s in struck.values() for refusal in s.refusals),
         )
@@ -221,7 +208,7 @@ class County:
     def _drop(self, feed: str, number: int, sequence: int, struck: Struck, encrypt: Encrypt) -> AgencyDrop:
         night = self.night + timedelta(days=number - 1)
         account = "district_attorney" if feed == "da_disputes" else feed
-        form = files.DISPUTES if feed == "da_disputes" else _FORMS[feed]
+        form = forms.DISPUTES if feed == "da_disputes" else _FORMS[feed]
         written = {
             table: files.write(frame, form, struck.long_rows.get(table, []))
             for table, frame in struck.tables.items()
@@ -254,7 +241,7 @@ class County:
         for number in (1, 2):
             for tables in self.shown(number).values():
                 for frame in tables.values():
-                    found |= _identifiers(frame)
+                    found |= county_facts.identifiers(frame)
         names = (self.people["first_name"] + " " + self.people["last_name"]).to_list()
         return sorted(found | set(names))
 
@@ -266,56 +253,11 @@ class County:
                 for frame in tables.values():
                     if "person" in frame.columns:
                         mine = frame.filter(pl.col("person").is_in(self.story.canaries))
-                        found |= _identifiers(mine)
+                        found |= county_facts.identifiers(mine)
                         for column in ("last_name", "first_name"):
                             found |= set(mine[column].to_list()) if column in mine.columns else set()
         return sorted(found)
 
     def summary(self) -> dict[str, dict[str, object]]:
         """Night → counts of the story: rows, and how many of each kind."""
-        return {f"night_{number}": _summary(self.shown(number)) for number in (1, 2)}
-
-
-def _identifiers(frame: pl.DataFrame) -> set[str]:
-    out: set[str] = set()
-    for column in _NUMBERED | {"phone", "address_line", "nysid"}:
-        if column in frame.columns:
-            out |= set(frame[column].drop_nulls().to_list())
-    if "last_name" in frame.columns:
-        named = frame.select(
-            name=pl.col("first_name") + pl.lit(" ") + pl.col("last_name"),
-            born=pl.col("date_of_birth").dt.strftime("%Y-%m-%d"),
-        )
-        out |= set(named["name"].to_list())
-        out |= set((named["name"] + " " + named["born"]).drop_nulls().to_list())
-    return out
-
-
-def _summary(shown: dict[str, Tables]) -> dict[str, object]:
-    referrals, arrests = (shown["police_records"][t] for t in ("referrals", "arrests"))
-    homes = [shown[feed] for feed in _FORMS]
-    status = pl.col("info_category") == "PROGRAMME_STATUS"
-    valid = pl.col("revoked_at").is_null()
-    consents = pl.concat(h["consents"] for h in homes)
-    return {
-        "rows": {
-            f"{feed}.{t}": frame.height for feed, tables in shown.items() for t, frame in tables.items()
-        },
-        "referrals_by_door": _counts(referrals, "referral_door"),
-        "offered": int(referrals["offered"].sum()),
-        "accepted": int(referrals["accepted"].sum()),
-        "diverted_arrests": int(arrests["diverted"].sum()),
-        "decisions": _counts(shown["da_cases"]["decisions"], "decision"),
-        "intakes_of_referrals": _counts(
-            pl.concat(h["intakes"] for h in homes).filter(pl.col("referral_no").is_not_null()), "outcome"
-        ),
-        "open_episodes": sum(h["episodes"]["exited_on"].null_count() for h in homes),
-        "consents_by_type": _counts(consents, "consent_type"),
-        "consents_naming_da": consents.filter(status & valid, recipient="district_attorney").height,
-        "consents_naming_police": consents.filter(status & valid, recipient="police").height,
-        "revoked_consent_lines": consents.height - consents["revoked_at"].null_count(),
-    }
-
-
-def _counts(frame: pl.DataFrame, column: str) -> dict[str, int]:
-    return dict(sorted(frame[column].value_counts().iter_rows()))
+        return {f"night_{number}": county_facts.summary(self.shown(number)) for number in (1, 2)}

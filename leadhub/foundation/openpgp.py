@@ -19,7 +19,7 @@ from pathlib import Path
 import pysequoia
 from pysequoia.packet import PacketPile, Tag
 
-from leadhub.foundation import files
+from leadhub.foundation import files, openpgp_keys
 from leadhub.foundation.errors import TerminalError
 
 #: what the library raises on bad input: RuntimeError, and OSError for a broken seal
@@ -31,10 +31,7 @@ _file_size_limit = threading.Lock()
 
 def generate(path: Path, user_id: str) -> None:
     """A new secret key (signing and encryption subkeys, no expiry) in a file of mode 600."""
-    key = pysequoia.Tsk.generate(
-        user_id, profile=pysequoia.Profile.RFC4880, cipher_suite=pysequoia.CipherSuite.P384
-    )
-    files.write_bytes(path, str(key).encode())
+    files.write_bytes(path, openpgp_keys.secret_key(user_id).encode())
 
 
 def certificate(path: Path) -> bytes:
@@ -135,7 +132,11 @@ def _secret(path: Path) -> pysequoia.Tsk:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise TerminalError("wrong_key", f"[{path.name}] is readable by others; chmod 600 it")
     try:
-        return pysequoia.Tsk.from_bytes(path.read_bytes())
+        data = path.read_bytes()
+        # a certificate parses too, and would fail only later
+        if Tag.SecretKey not in [packet.tag for packet in PacketPile.from_bytes(data)]:
+            raise ValueError
+        return pysequoia.Tsk.from_bytes(data)
     except _REFUSALS:
         raise TerminalError("wrong_key", f"[{path.name}] does not hold one OpenPGP secret key") from None
 

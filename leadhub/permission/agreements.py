@@ -1,48 +1,75 @@
-"""Agreements: the only thing that decides what leaves; one YAML a partner and dataset."""
+"""Agreements: the only thing that decides what leaves; one YAML a partner and dataset.
+
+Facts alone, so that a lawyer can read one aloud. What an agreement does not name does not leave.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from leadhub.foundation import facts_file, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.facts_file import Facts
+from leadhub.foundation.vocabulary import Protection, Sensitivity, TableFacts
 
 _ID = r"^[a-z][a-z0-9_]{2,40}$"
+
+#: a purpose that is not here, such as investigation or prosecution, cannot be agreed upon: 42 CFR 2.12(d)
+#: and 2.13(a) bar it for Part 2 records without a court order
+Purpose = Literal[
+    "DIVERSION_COORDINATION", "CARE_COORDINATION", "PROGRAMME_EVALUATION", "REFERRAL_FEEDBACK"
+]
 
 
 class LegalBasis(Facts):
     """Why this may leave: for which records, by which citation, and in words what that permits here."""
 
     covers: Literal["justice_record", "consented_statement"]
-    citation: str
+    citation: str = Field(min_length=3)
     permits: str
+
+
+class Approval(Facts):
+    """A signature under this version."""
+
+    signatory: str
+    signed_on: date
 
 
 class LinkEvidence(Facts):
     """What must join two agencies' records before this partner sees them side by side.
 
-    `deterministic`: an identifier that both agencies wrote down. `person`: the same person by linkage.
+    `deterministic`: identifiers that both agencies wrote down. `person`: the same person by linkage, with
+    at least `min_bits` of evidence between the two records themselves.
     """
 
     kind: Literal["deterministic", "person"]
+    min_bits: float | None = Field(default=None, ge=0)
     why: str
+
+    @model_validator(mode="after")
+    def _bits_where_they_count(self) -> LinkEvidence:
+        if (self.kind == "person") != (self.min_bits is not None):
+            raise ValueError("min_bits goes with kind person, and with it alone")
+        return self
 
 
 class ConsentRule(Facts):
-    """Which consent a provider's statement needs. Types are the consent registry's."""
+    """Which consent a provider's statement needs, in the words of the consent registry."""
 
     category: str
-    purposes: list[str] = Field(min_length=1)
-    #: for clients of a Part 2 programme; a general release never satisfies 42 CFR 2.31
-    part2_types: list[str] = Field(min_length=1)
-    #: for all other clients
-    other_types: list[str] = Field(min_length=1)
+    purposes: list[Literal["DIVERSION_COORDINATION", "CARE_COORDINATION", "PROGRAMME_EVALUATION"]] = Field(
+        min_length=1
+    )
+    #: for clients of a Part 2 programme; a general release does not satisfy 42 CFR 2.31 and cannot stand here
+    part2_types: list[Literal["PART2_SPECIFIC", "PART2_CJ_2_35"]] = Field(min_length=1)
+    #: for all other clients, besides the Part 2 types
+    other_types: list[Literal["LEAD_ROI", "HIPAA_AUTH", "MHL_33_13"]] = Field(min_length=1)
 
 
 class Recipient(Facts):
@@ -52,7 +79,7 @@ class Recipient(Facts):
     connection: str
     encrypt: bool
     #: fingerprint of the partner's OpenPGP certificate, once known; a different one is refused
-    fingerprint: str | None = None
+    fingerprint: str | None = Field(default=None, pattern=r"^[0-9A-Fa-f ]{40,80}$")
     #: Airflow connection id of an API that also gets the change file
     push_connection: str | None = None
 
@@ -65,14 +92,16 @@ class Agreement(Facts):
     version: str
     partner: str = Field(pattern=_ID)
     signatories: list[str] = Field(min_length=2)
+    approvals: list[Approval]
     valid_from: date
     valid_until: date
-    purpose: Literal[
-        "DIVERSION_COORDINATION", "CARE_COORDINATION", "PROGRAMME_EVALUATION", "REFERRAL_FEEDBACK"
-    ]
+    purpose: Purpose
     use_limits: list[str] = Field(min_length=1)
     legal_basis: list[LegalBasis] = Field(min_length=1)
     dataset: str = Field(pattern=_ID)
+    #: `own_ids`: rows say whom they mean by the partner's own numbers, and by nothing else; `none`: no rows
+    #: of persons
+    identifiability: Literal["own_ids", "none"]
     columns: list[str] = Field(min_length=1)
     #: agency whose sealed ids the partner may have opened: its own, and no other
     own_ids_of: str = Field(pattern=_ID)
@@ -88,7 +117,21 @@ class Agreement(Facts):
     #: days after which the partner must have destroyed a delivery
     retention_days: int = Field(ge=1)
 
-    def basis(self, covers: str) -> str:
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Agreement:
+        if self.id != f"{self.partner}__{self.dataset}":
+            raise ValueError("id must be <partner>__<dataset>")
+        if self.valid_until < self.valid_from:
+            raise ValueError("valid_until lies before valid_from")
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError("columns names a column twice")
+        if {b.covers for b in self.legal_basis} != {"justice_record", "consented_statement"}:
+            raise ValueError("legal_basis must cover justice_record and consented_statement")
+        if not {a.signatory for a in self.approvals} <= set(self.signatories):
+            raise ValueError("approvals holds somebody who is no signatory")
+        return self
+
+    def basis(self, covers: Literal["justice_record", "consented_statement"]) -> str:
         """The citations for records of a kind, as the accounting writes them."""
         return "; ".join(b.citation for b in self.legal_basis if b.covers == covers)
 
@@ -98,21 +141,27 @@ def load_all(folder: Path) -> dict[str, Agreement]:
     found = {}
     for path in sorted(folder.glob("*.yaml")):
         agreement = facts_file.read(path, Agreement, "agreement_invalid")
-        if agreement.id != path.stem or agreement.id != f"{agreement.partner}__{agreement.dataset}":
-            raise TerminalError(
-                "agreement_invalid", f"[{path.name}] must be named <partner>__<dataset>.yaml, as its id"
-            )
+        if agreement.id != path.stem:
+            raise TerminalError("agreement_invalid", f"[{path.name}] must be named after its id")
         found[agreement.id] = agreement
     return found
 
 
 def check_in_force(agreement: Agreement, day: date) -> None:
-    """Raises: TerminalError `agreement_not_in_force`."""
+    """In its time, and signed by every signatory. Raises: TerminalError `agreement_not_in_force`."""
     if not agreement.valid_from <= day <= agreement.valid_until:
         raise TerminalError(
             "agreement_not_in_force",
             f"[{agreement.id}] is in force from {agreement.valid_from} to {agreement.valid_until}; nothing "
             "was released; ask its signatories to renew it",
+        )
+    signed = {a.signatory for a in agreement.approvals if a.signed_on <= day}
+    lacking = [s for s in agreement.signatories if s not in signed]
+    if lacking:
+        raise TerminalError(
+            "agreement_not_in_force",
+            f"[{agreement.id}] version {agreement.version} is not signed by {lacking}; nothing was "
+            "released; ask them",
         )
 
 
@@ -128,6 +177,43 @@ def check_fresh(agreement: Agreement, as_of: Mapping[str, str | None], night: da
             )
 
 
+def check_contract(agreement: Agreement, contract: TableFacts) -> None:
+    """The agreement names columns of its dataset's release contract, in their order, with the key.
+
+    Raises: TerminalError `agreement_invalid` naming the columns.
+    """
+    known = [c.name for c in contract.columns]
+    if agreement.dataset != contract.name:
+        raise TerminalError("agreement_invalid", f"[{agreement.id}] is not about [{contract.name}]")
+    if [c for c in known if c in agreement.columns] != agreement.columns:
+        raise TerminalError(
+            "agreement_invalid",
+            f"[{agreement.id}] columns must be among those of its dataset, in their order: {known}",
+        )
+    lacking = [k for k in contract.key if k not in agreement.columns]
+    if lacking:
+        raise TerminalError("agreement_invalid", f"[{agreement.id}] columns lacks the key: {lacking}")
+    own = [c.name for c in contract.of(Sensitivity.LOCAL_ID) if c.name in agreement.columns]
+    if (agreement.identifiability == "own_ids") != bool(own):
+        raise TerminalError(
+            "agreement_invalid",
+            f"[{agreement.id}] identifiability is {agreement.identifiability}, but its own ids are {own}",
+        )
+    protected = [
+        c.name for c in contract.columns if c.protection == Protection.PART2 and c.name in agreement.columns
+    ]
+    if protected and agreement.notice is None:
+        raise TerminalError(
+            "agreement_invalid",
+            f"[{agreement.id}] columns {protected} may carry Part 2 data; name a notice (42 CFR 2.32)",
+        )
+
+
 def digest(agreement: Agreement) -> str:
-    """Hash of what was agreed; pinned at stage time and written into the ledger."""
+    """Hash of what was agreed; pinned at stage time, compared at delivery, written into the ledger."""
     return files.sha256_bytes(files.canonical_json(agreement.model_dump(mode="json")))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of an agreement, as published in `docs/schemas/`."""
+    return Agreement.model_json_schema()

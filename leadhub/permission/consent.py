@@ -1,12 +1,25 @@
 """Consent: which client allows which recipient which category of information, at one moment.
 
-42 CFR 2.31: a consent names the recipient and describes the information; an expired, deficient or revoked
-one permits nothing; a general release of information does not suffice for Part 2 records. Default deny.
+42 CFR 2.31: a consent names its recipient, describes the information and says when it ends; an expired,
+deficient or revoked one permits nothing, and a general release of information does not suffice for Part 2
+records. 42 CFR 2.35: a consent that serves a proceeding counts for that proceeding alone. Default deny.
+
+A line is one recipient × category of a signed document. Reasons why a line does not count:
+
+| reason | |
+|---|---|
+| revoked | it was, at or before the moment; or the client revoked another line for the same recipient and category on or after the day this one was signed: whoever takes a consent back means it (FAULTS G8, F30) |
+| not_yet_signed, expired | by the calendar of the site; the last day still counts |
+| ended | the event that ends it has come: the treatment, the proceeding |
+| end_unknown | it ends by an event that nobody here can see, or never, which a Part 2 client's may not |
+| type_not_sufficient, other_purpose | the agreement asks for another |
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -15,56 +28,181 @@ import pyarrow as pa
 from leadhub.foundation import files
 from leadhub.permission.agreements import Agreement
 
+#: the type that is bound to the proceeding it names
+PROCEEDING = "PART2_CJ_2_35"
+_CLIENT = ["feed", "client_id"]
+
 
 def judged(
-    consents: pa.Table, clients: pa.Table, agreement: Agreement, *, at: datetime, time_zone: str
+    consents: pa.Table,
+    clients: pa.Table,
+    agreement: Agreement,
+    *,
+    at: datetime,
+    time_zone: str,
+    episodes: pa.Table | None = None,
+    justice_events: pa.Table | None = None,
 ) -> pl.DataFrame:
-    """Every consent line that names this partner and category, with `reason` (null where it is valid).
+    """Every line that names this partner and category, with `reasons` (list of text, empty where it counts).
 
-    `consents` and `clients` are the providers' state tables with a `feed` column. Sorted.
+    `consents`, `clients` and `episodes` are the providers' state tables with a `feed` column,
+    `justice_events` is casework's; without the last two, lines that end by an event do not count. Sorted.
     """
     rule, day = agreement.consent, at.astimezone(ZoneInfo(time_zone)).date()
-    part2 = pl.DataFrame(pl.from_arrow(clients.select(["feed", "client_id", "part2_program"])))
-    lines = (
-        pl.DataFrame(pl.from_arrow(consents))
-        .filter((pl.col("recipient") == agreement.partner) & (pl.col("info_category") == rule.category))
-        .join(part2, on=["feed", "client_id"], how="left")
-    )
+    described = _frame(clients).select(*_CLIENT, "part2_program")
     # a client nobody describes is treated as a Part 2 patient: the stricter rule
-    protected = pl.col("part2_program").fill_null(True)
-    allowed = (
+    protected = pl.col("part2_program").fill_null(value=True)
+    types = (
         pl.when(protected)
-        .then(pl.col("consent_type").is_in(rule.part2_types))
-        .otherwise(pl.col("consent_type").is_in(rule.other_types + rule.part2_types))
+        .then(pl.lit(rule.part2_types))
+        .otherwise(pl.lit(rule.part2_types + rule.other_types))
     )
-    reason = (
-        pl.when(pl.col("revoked_at").is_not_null() & (pl.col("revoked_at") <= at.astimezone(UTC)))
-        .then(pl.lit("revoked"))
-        .when(pl.col("signed_on") > day)
-        .then(pl.lit("not_yet_signed"))
-        .when(pl.col("expires_on").is_not_null() & (pl.col("expires_on") < day))
-        .then(pl.lit("expired"))
-        .when(~allowed)
-        .then(pl.lit("type_not_sufficient"))
-        .when(~pl.col("purpose").is_in(rule.purposes))
-        .then(pl.lit("other_purpose"))
+    revoked = pl.col("revoked_at") <= at.astimezone(UTC)
+    revoked_on = pl.col("revoked_at").dt.convert_time_zone(time_zone).dt.date()
+    last_revoked_on = pl.when(revoked).then(revoked_on).max().over(_CLIENT)
+    open_ended = pl.col("expires_on").is_null()
+    reasons = {
+        "revoked": revoked | (last_revoked_on >= pl.col("signed_on")),
+        "not_yet_signed": pl.col("signed_on") > day,
+        "expired": pl.col("expires_on") < day,
+        "ended": pl.col("ended") <= day,
+        "end_unknown": open_ended
+        & ~pl.col("end_visible")
+        & (protected | (pl.col("expiry_event") != "NONE")),
+        "type_not_sufficient": ~pl.col("consent_type").is_in(types),
+        "other_purpose": ~pl.col("purpose").is_in(rule.purposes),
+    }
+    named = (pl.col("recipient") == agreement.partner) & (pl.col("info_category") == rule.category)
+    lines = _frame(consents).filter(named).join(described, on=_CLIENT, how="left")
+    return (
+        _with_ends(lines, day, episodes, justice_events)
+        .with_columns(
+            reasons=pl.concat_list(
+                [
+                    pl.when(holds.fill_null(value=False)).then(pl.lit(name))
+                    for name, holds in reasons.items()
+                ]
+            ).list.drop_nulls()
+        )
+        .drop("ended", "end_visible")
+        .sort("feed", "client_id", "consent_id", "record_id")
     )
-    return lines.with_columns(reason=reason).sort("feed", "client_id", "consent_id")
+
+
+def _with_ends(
+    lines: pl.DataFrame, day: date, episodes: pa.Table | None, justice_events: pa.Table | None
+) -> pl.DataFrame:
+    """`ended`: the day on which the event came, null while it has not; `end_visible`: we would see it."""
+    treated = _treatments(episodes, day)
+    disposed = _dispositions(justice_events)
+    by_treatment = pl.col("expiry_event") == "END_OF_TREATMENT"
+    by_proceeding = (pl.col("expiry_event") == "FINAL_DISPOSITION") | (pl.col("consent_type") == PROCEEDING)
+    return (
+        lines.join(treated, on=_CLIENT, how="left")
+        .join(disposed, on="docket_no_token", how="left")
+        .with_columns(
+            ended=pl.min_horizontal(
+                pl.when(by_treatment).then("treatment_ended"), pl.when(by_proceeding).then("disposed_on")
+            ),
+            end_visible=(by_treatment & pl.lit(episodes is not None)).fill_null(value=False)
+            | (
+                by_proceeding & pl.lit(justice_events is not None) & pl.col("docket_no_token").is_not_null()
+            ).fill_null(value=False),
+        )
+        .drop("treatment_ended", "disposed_on")
+    )
+
+
+def _treatments(episodes: pa.Table | None, day: date) -> pl.DataFrame:
+    """feed, client_id, treatment_ended: the last exit of clients of whom no episode is open."""
+    if episodes is None:
+        schema = {"feed": pl.String, "client_id": pl.String, "treatment_ended": pl.Date}
+        return pl.DataFrame(schema=schema)
+    still_open = pl.col("exited_on").is_null() | (pl.col("exited_on") > day)
+    by_client = _frame(episodes).group_by(_CLIENT)
+    ends = by_client.agg(still_open.any().alias("open"), treatment_ended=pl.col("exited_on").max())
+    return ends.filter(~pl.col("open")).drop("open")
+
+
+def _dispositions(justice_events: pa.Table | None) -> pl.DataFrame:
+    """docket_no_token, disposed_on: of each docket the first disposition."""
+    if justice_events is None:
+        return pl.DataFrame(schema={"docket_no_token": pl.String, "disposed_on": pl.Date})
+    disposed = _frame(justice_events).filter(pl.col("event_type") == "DISPOSITION")
+    known = disposed.drop_nulls("docket_no_token")
+    return known.group_by("docket_no_token").agg(disposed_on=pl.col("event_on").min())
 
 
 def active(
-    consents: pa.Table, clients: pa.Table, agreement: Agreement, *, at: datetime, time_zone: str
+    consents: pa.Table,
+    clients: pa.Table,
+    agreement: Agreement,
+    *,
+    at: datetime,
+    time_zone: str,
+    episodes: pa.Table | None = None,
+    justice_events: pa.Table | None = None,
 ) -> pl.DataFrame:
-    """feed, client_id, consent_id of each client with a valid line; one row a client, sorted.
+    """feed, client_id, docket_no_token, consent_id of the lines that count now; sorted.
 
-    A revoked line of a consent defeats that line alone; an opposite line of the same moment counts as
-    revoked because `revoked_at <= at` holds for it.
+    `docket_no_token` is null for a consent that is bound to no proceeding. One row a client and docket.
     """
-    lines = judged(consents, clients, agreement, at=at, time_zone=time_zone)
-    valid = lines.filter(pl.col("reason").is_null())
-    return valid.group_by("feed", "client_id").agg(pl.col("consent_id").min()).sort("feed", "client_id")
+    lines = judged(
+        consents,
+        clients,
+        agreement,
+        at=at,
+        time_zone=time_zone,
+        episodes=episodes,
+        justice_events=justice_events,
+    )
+    by = [*_CLIENT, "docket_no_token"]
+    bound = pl.when(pl.col("consent_type") == PROCEEDING).then("docket_no_token")
+    return (
+        lines.filter(pl.col("reasons").list.len() == 0)
+        .with_columns(docket_no_token=bound)
+        .group_by(by)
+        .agg(pl.col("consent_id").min())
+        .sort(by, nulls_last=False)
+    )
+
+
+def valid_at(
+    line: Mapping[str, Any], agreement: Agreement, *, at: datetime, time_zone: str, part2: bool = True
+) -> list[str]:
+    """Why one line of a consent (a row of the state table) does not count at a moment; empty where it does.
+
+    For a steward's question about one document: other lines, treatment and proceeding are not looked at.
+    """
+    schema = {
+        **dict.fromkeys(("signed_on", "expires_on"), pl.Date()),
+        "revoked_at": pl.Datetime("us", "UTC"),
+        **dict.fromkeys(
+            (
+                "record_id",
+                "feed",
+                "client_id",
+                "consent_id",
+                "consent_type",
+                "recipient",
+                "info_category",
+                "purpose",
+                "expiry_event",
+                "docket_no_token",
+            ),
+            pl.String(),
+        ),
+    }
+    row = pl.DataFrame([{name: line.get(name) for name in schema}], schema=schema)
+    client = row.select(*_CLIENT, part2_program=pl.lit(part2))
+    found = judged(row.to_arrow(), client.to_arrow(), agreement, at=at, time_zone=time_zone)
+    return found["reasons"].to_list()[0] if found.height else ["not_named"]
 
 
 def state(active_lines: pl.DataFrame) -> str:
     """Hash of who consents now: part of a release's name, so that a changed state is a new release."""
     return files.sha256_bytes(active_lines.write_csv().encode())
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(table))

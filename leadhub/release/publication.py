@@ -58,13 +58,19 @@ class Channel:
     read: Callable[[str], bytes | None]
 
 
-def release_id(facts: Package, *, inputs: Mapping[str, str], restrictions: str) -> str:
-    """Sixteen hex digits over night, agreement, hashes of the inputs, and the hash of consents and seals.
+@dataclass(frozen=True)
+class Identity:
+    """What names a release. `inputs`: input → version or hash; `restrictions`: hash of consents, seals."""
 
-    It stays inside the hub: it changes with what the partner may not know of.
-    """
-    named = [facts.night, facts.agreement_sha256, dict(inputs), restrictions]
-    return files.sha256_bytes(files.canonical_json(named))[:16]
+    night: str
+    agreement_sha256: str
+    inputs: Mapping[str, str]
+    restrictions: str
+
+    @property
+    def release_id(self) -> str:
+        """Sixteen hex digits. It stays inside the hub: it changes with what the partner may not know of."""
+        return files.sha256_bytes(files.canonical_json(asdict(self)))[:16]
 
 
 @dataclass(frozen=True)
@@ -92,10 +98,9 @@ class Publication:
     def stage(
         self,
         facts: Package,
+        identity: Identity,
         content: Callable[[], Content],
         *,
-        inputs: Mapping[str, str],
-        restrictions: str,
         open_ids: Callable[[pa.Table], pa.Table],
         diff: Callable[[pa.Table, pa.Table], pa.Table],
         recipient_certificate: bytes | None = None,
@@ -111,7 +116,9 @@ class Publication:
         Raises: TerminalError `out_of_order` (a later night was delivered), `counts_differ`, and those of
         `package.build`; TransientError.
         """
-        named = release_id(facts, inputs=inputs, restrictions=restrictions)
+        if (facts.night, facts.agreement_sha256) != (identity.night, identity.agreement_sha256):
+            raise ValueError("package and identity are not of one night and agreement")
+        named = identity.release_id
         with files.io_errors(f"publishing {self.dataset}"), lease(self.store.folder, "release"):
             done = self.store.standing(named)
             if done:

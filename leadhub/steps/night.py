@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from leadhub.foundation import clock, failpoints
+from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.identity import crosswalk, linkage
@@ -112,12 +112,27 @@ def reconcile(site: Site, night: str) -> Receipt:
             night=night,
             time_zone=site.settings.time_zone,
         )
-        versions, rows = {}, {}
+        versions, rows, hashes = {}, {}, {}
         for name, table in found.tables().items():
             versions[name], rows[name] = site.lake.write(name, table), table.num_rows
+            hashes[name] = content_hash(table)
             failpoints.reach("reconcile.between_tables")
-        receipt = {"status": "reconciled", "night": night, "tables": versions, "rows": rows}
+        receipt = {
+            "status": "reconciled",
+            "night": night,
+            "tables": versions,
+            "rows": rows,
+            "hashes": hashes,
+        }
         return site.lake.put_receipt(night, SCOPE, "reconcile", receipt)
+
+
+def content_hash(table: pa.Table) -> str:
+    """Of the rows in their order, whatever version number they were written as."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    return files.sha256_bytes(sink.getvalue())
 
 
 def commit(site: Site, night: str) -> Receipt:
@@ -143,6 +158,7 @@ def commit(site: Site, night: str) -> Receipt:
             "committed_at": clock.stamp(clock.now()),
             "feeds": feeds,
             "tables": {**tables, **linked["tables"], **reconciled["tables"]},
+            "hashes": reconciled["hashes"],
             "person_counter": linked["person_counter"],
             "key_version": site.keys.version,
         }

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.casework import Casework
-from leadhub.foundation import clock, openpgp
+from leadhub.foundation import clock
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import Protection, Sensitivity, TableFacts
 from leadhub.identity import sealing
@@ -166,9 +166,6 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
         time_zone=site.settings.time_zone,
     )
     certificate = _certificate(site, agreement)
-    recipient = agreement.recipient.fingerprint
-    if certificate is not None and recipient is None:
-        recipient = openpgp.fingerprint(certificate)
     package = Package(
         partner=agreement.partner,
         dataset=agreement.dataset,
@@ -187,12 +184,13 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
         notice=agreement.notice,
         dispute=_dispute_file(site, agreement),
         encrypt=agreement.recipient.encrypt,
-        recipient=recipient,
+        recipient=agreement.recipient.fingerprint,
+        retention_days=agreement.retention_days,
     )
     identity = Identity(
         night=night,
         agreement_sha256=agreements.digest(agreement),
-        inputs={t: str(manifest["tables"][t]) for t in _CASEWORK},
+        inputs={t: manifest["hashes"][t] for t in _CASEWORK},
         restrictions=consent.state(active),
     )
     stated = [c.name for c in columns if c.protection == Protection.PART2 and c.codes and not c.nullable]

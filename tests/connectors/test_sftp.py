@@ -689,7 +689,7 @@ def test_an_account_without_an_inbox_is_told_apart_from_an_empty_one(agency: Age
 def test_a_key_under_a_passphrase_is_opened(agency: Agency) -> None:
     key = (
         asyncssh.import_private_key(PRIVATE)
-        .export_private_key(passphrase="correct horse", rounds=4)
+        .export_private_key(passphrase="correct horse", rounds=50)
         .decode()
     )
     with SftpSession(

@@ -136,9 +136,10 @@ def test_f16_any_changed_or_missing_byte_is_refused(hub: Path, data: st.DataObje
             message[:at] + bytes([message[at] ^ (1 << data.draw(st.integers(0, 7)))]) + message[at + 1 :]
         )
     try:
-        assert openpgp.decrypt(broken, hub) == CANARY, "a changed message never gives other content"
+        content = openpgp.decrypt(broken, hub)
     except TerminalError as error:
-        assert error.reason == "decryption_failed"
+        content = error.reason
+    assert content in (CANARY, "decryption_failed"), "a changed message never gives other content"
 
 
 def test_every_byte_of_the_sealed_part_counts(hub: Path) -> None:
@@ -172,11 +173,11 @@ def test_f41_a_bomb_is_refused(hub: Path, gpg: Gpg, tmp_path: Path) -> None:
     gpg("--import", given=openpgp.certificate(hub))
     zeros = tmp_path / "zeros"
     with zeros.open("wb") as handle:
-        handle.truncate(1 << 30)
+        handle.truncate(200 << 20)
     bomb = tmp_path / "bomb.pgp"
     packing = ["--compress-algo", "zlib", "-z", "9"]
     assert gpg(*packing, "-r", "drops@leadhub.example", "-o", str(bomb), "-e", str(zeros)).returncode == 0
-    assert bomb.stat().st_size < 2_000_000
+    assert bomb.stat().st_size < 500_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert refusal(lambda: openpgp.decrypt(bomb.read_bytes(), hub)).reason == "too_large"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
@@ -250,7 +251,7 @@ def test_gpg_decrypts_what_we_encrypt_to_it(gpg: Gpg, kind: str, tmp_path: Path)
     who = f"partner-{kind}@county.example"
     made = gpg("--passphrase", "", "--quick-generate-key", who, kind, "default", "1d")
     assert made.returncode == 0, made.stderr.decode()
-    if kind == "nistp384":
+    if kind != "future-default":
         shown = gpg("--with-colons", "--fingerprint", who).stdout.decode()
         fingerprint = shown.split("fpr:::::::::")[1].split(":")[0]
         assert gpg("--passphrase", "", "--quick-add-key", fingerprint, kind, "encr", "1d").returncode == 0

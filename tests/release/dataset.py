@@ -52,22 +52,27 @@ PACKAGE = Package(
 )
 
 
-def rows(*entries: tuple) -> pa.Table:
+def table(*entries: tuple) -> pa.Table:
     """Rows of (case_no, diversion_status, status_date, note)."""
-    entries = entries or (
-        ("DA-3", "ENROLLED", date(2026, 11, 1), "=1+1"),
-        ("DA-1", "NO_INFORMATION", None, None),
-        ("DA-2", "INTAKE_COMPLETE", date(2026, 10, 9), 'a "quoted", text'),
-    )
     types = (pa.string(), pa.string(), pa.date32(), pa.string())
     arrays = [pa.array([e[i] for e in entries], t) for i, t in enumerate(types)]
     return pa.table(arrays, names=[c.name for c in COLUMNS])
 
 
+def rows() -> pa.Table:
+    """Three cases, not in order."""
+    return table(
+        ("DA-3", "ENROLLED", date(2026, 11, 1), "=1+1"),
+        ("DA-1", "NO_INFORMATION", None, None),
+        ("DA-2", "INTAKE_COMPLETE", date(2026, 10, 9), 'a "quoted", text'),
+    )
+
+
 def changes(*entries: tuple) -> pa.Table:
     """Rows of (op, case_no, diversion_status, status_date, note)."""
-    table = rows(*(e[1:] for e in entries)) if entries else rows(("x", None, None, None)).slice(0, 0)
-    return table.add_column(0, "op", pa.array([e[0] for e in entries], pa.string()))
+    return table(*(e[1:] for e in entries)).add_column(
+        0, "op", pa.array([e[0] for e in entries], pa.string())
+    )
 
 
 def with_column(facts: ColumnFacts) -> Package:

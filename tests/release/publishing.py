@@ -18,8 +18,8 @@ import pyarrow as pa
 from leadhub.foundation import ledger, openpgp
 from leadhub.release.changes import diff
 from leadhub.release.package import Package
-from leadhub.release.publication import Channel, Content, Publication, Receipt
-from tests.release.dataset import PACKAGE, rows
+from leadhub.release.publication import Channel, Content, Identity, Publication, Receipt
+from tests.release.dataset import PACKAGE, table
 
 #: (case, status): the persons are p1:<case>, the consents c:<case>
 State = Sequence[tuple[str, str]]
@@ -33,10 +33,14 @@ def sealed(case: str) -> str:
     return "s1:" + case[::-1].lower()
 
 
-def opened(table: pa.Table) -> pa.Table:
-    cases = [c.removeprefix("s1:")[::-1].upper() for c in table["case_no"].to_pylist()]
-    index = table.schema.get_field_index("case_no")
-    return table.set_column(index, "case_no", pa.array(cases, pa.string()))
+def opened(rows: pa.Table) -> pa.Table:
+    cases = [c.removeprefix("s1:")[::-1].upper() for c in rows["case_no"].to_pylist()]
+    index = rows.schema.get_field_index("case_no")
+    return rows.set_column(index, "case_no", pa.array(cases, pa.string()))
+
+
+def identity(facts: Package, inputs: str = "", restrictions: str = "") -> Identity:
+    return Identity(facts.night, facts.agreement_sha256, {"da_cases": inputs}, restrictions)
 
 
 def silent(status: str) -> bool:
@@ -54,7 +58,7 @@ def content(state: State) -> Content:
             "consent_id": [None if status == "NO_INFORMATION" else f"c:{case}" for case, status in state],
         }
     )
-    return Content(rows(*((sealed(case), status, None, None) for case, status in state)), grounds)
+    return Content(table(*((sealed(case), status, None, None) for case, status in state)), grounds)
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,8 @@ class Office:
         facts = replace(facts, night=night, inputs={"your case system": night})
         return self.publication().stage(
             facts,
+            identity(facts, inputs, restrictions),
             lambda: content(state),
-            inputs={"da_cases": inputs},
-            restrictions=restrictions,
             open_ids=opened,
             diff=partial(diff, key=["case_no"], stated=["diversion_status"]),
             recipient_certificate=certificate,

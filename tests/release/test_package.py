@@ -25,7 +25,7 @@ from leadhub.release import documents, encoding, package
 from leadhub.release.changes import diff
 from schemas import releases
 from schemas.contract import facts
-from tests.release.dataset import COLUMNS, PACKAGE, changes, column, rows, with_column
+from tests.release.dataset import COLUMNS, PACKAGE, changes, column, rows, table, with_column
 
 GPG = shutil.which("gpg")
 SOME = (("update", "DA-1", "ENROLLED", date(2026, 11, 2), None), ("withdraw", "DA-9", None, None, None))
@@ -38,14 +38,14 @@ def key(tmp_path_factory) -> Path:
     return path
 
 
-def build(folder: Path, key: Path, facts=PACKAGE, table=None, change_rows=None, **given):
-    table = rows() if table is None else table
-    return package.build(facts, table, change_rows, folder, signing_key=key, **given)
+def build(folder: Path, key: Path, facts=PACKAGE, content=None, change_rows=None, **given):
+    content = rows() if content is None else content
+    return package.build(facts, content, change_rows, folder, signing_key=key, **given)
 
 
-def refused(reason: str, folder: Path, key: Path, facts=PACKAGE, table=None, change_rows=None, **given):
+def refused(reason: str, folder: Path, key: Path, facts=PACKAGE, content=None, change_rows=None, **given):
     with pytest.raises(TerminalError) as caught:
-        build(folder, key, facts, table, change_rows, **given)
+        build(folder, key, facts, content, change_rows, **given)
     assert caught.value.reason == reason
     assert not list(folder.glob("*"))
     return caught.value.message
@@ -107,7 +107,7 @@ def test_g2_same_rows_same_bytes(tmp_path_factory, key, order, cut, large):
         )
     table = table.replace_schema_metadata({"pandas": "{}"})
     build(one, key)
-    build(other, key, table=table)
+    build(other, key, content=table)
     for path in one.iterdir():
         if path.name != package.SIGNATURE:
             assert path.read_bytes() == (other / path.name).read_bytes(), path.name
@@ -150,9 +150,9 @@ def test_g7_a_withheld_column_is_refused(tmp_path, key):
 
 def test_g7_a_column_that_the_agreement_does_not_name_is_refused(tmp_path, key):
     extra = rows().append_column("address", pa.array(["1 Zzyzx Rd"] * 3))
-    message = refused("column_not_allowed", tmp_path, key, table=extra)
+    message = refused("column_not_allowed", tmp_path, key, content=extra)
     assert "address" in message
-    refused("column_not_allowed", tmp_path, key, table=rows().drop_columns(["note"]))
+    refused("column_not_allowed", tmp_path, key, content=rows().drop_columns(["note"]))
     renamed = changes(*SOME).rename_columns(
         ["op", "case_no", "diversion_status", "status_date", "person_id"]
     )
@@ -161,7 +161,9 @@ def test_g7_a_column_that_the_agreement_does_not_name_is_refused(tmp_path, key):
 
 @pytest.mark.parametrize("inside", ["s1:ABCDEF", "t1:00ff", "t1.9f3a:00ff", "p2:QWERTY", "r1:aa"])
 def test_g7_the_hubs_own_ids_are_refused(tmp_path, key, inside):
-    message = refused("column_not_allowed", tmp_path, key, table=rows(("DA-1", "ENROLLED", None, inside)))
+    message = refused(
+        "column_not_allowed", tmp_path, key, content=table(("DA-1", "ENROLLED", None, inside))
+    )
     assert inside not in message
 
 
@@ -170,13 +172,13 @@ def test_g7_the_hubs_own_ids_are_refused(tmp_path, key, inside):
     [(None, "ENROLLED", None, None), ("DA-1", "RELAPSED", None, None), ("DA-1", None, None, None)],
 )
 def test_g5_values_that_the_columns_do_not_allow_are_refused(tmp_path, key, entry):
-    message = refused("schema_drift", tmp_path, key, table=rows(entry))
+    message = refused("schema_drift", tmp_path, key, content=table(entry))
     assert "RELAPSED" not in message
 
 
 def test_g5_another_type_is_refused_not_converted(tmp_path, key):
     table = rows().set_column(0, "case_no", pa.array([1, 2, 3]))
-    refused("schema_drift", tmp_path, key, table=table)
+    refused("schema_drift", tmp_path, key, content=table)
 
 
 def test_an_operation_that_the_readme_does_not_explain_is_refused(tmp_path, key):
@@ -240,7 +242,7 @@ def test_part2_columns_without_a_notice_are_refused(tmp_path, key):
 
 
 def test_silence_the_notice_comes_whoever_is_in_the_dataset(tmp_path, key):
-    build(tmp_path, key, table=rows(("DA-1", "NO_INFORMATION", None, None)))
+    build(tmp_path, key, content=table(("DA-1", "NO_INFORMATION", None, None)))
     assert (tmp_path / "NOTICE_42CFR2.txt").exists()
 
 
@@ -282,7 +284,7 @@ def test_each_status_and_decision_that_partners_are_told_has_a_meaning():
 
 
 def test_the_operations_are_those_of_the_change_file():
-    before, after = rows(), rows(("DA-1", "ENROLLED", None, None), ("DA-4", "ENROLLED", None, None))
+    before, after = rows(), table(("DA-1", "ENROLLED", None, None), ("DA-4", "ENROLLED", None, None))
     found = diff(before, after, key=["case_no"], stated=["diversion_status"])
     assert set(found["op"].to_pylist()) == set(documents.OPERATIONS)
 

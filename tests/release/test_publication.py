@@ -20,9 +20,9 @@ from leadhub.foundation import failpoints, files, ledger, openpgp
 from leadhub.foundation.errors import TerminalError, TransientError
 from leadhub.foundation.lease import lease
 from leadhub.release import accounting, changes, encoding, package
-from leadhub.release.publication import Channel, release_id
+from leadhub.release.publication import Channel
 from tests.release.dataset import COLUMNS, PACKAGE
-from tests.release.publishing import STATES, Office, content, office, opened, sealed
+from tests.release.publishing import STATES, Office, content, identity, office, opened, sealed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NIGHT, NEXT = "2026-11-20", "2026-11-21"
@@ -142,11 +142,11 @@ def test_only_the_latest_rows_are_kept(partner):
 def test_after_a_change_of_columns_the_partner_loads_the_whole(partner):
     partner.publish(NIGHT, ONE)
     found = content(TWO)
+    fewer = replace(PACKAGE, columns=COLUMNS[:3], night=NEXT)
     receipt = partner.publication().stage(
-        replace(PACKAGE, columns=COLUMNS[:3], night=NEXT),
+        fewer,
+        identity(fewer),
         lambda: replace(found, rows=found.rows.drop_columns(["note"])),
-        inputs={},
-        restrictions="",
         open_ids=opened,
         diff=lambda *_: pytest.fail("rows of other columns were compared"),
     )
@@ -177,7 +177,7 @@ def test_g2_the_same_state_elsewhere_is_the_same_release(tmp_path, keys):
 
 def test_the_release_id_names_night_agreement_inputs_and_restrictions():
     def name(facts=PACKAGE, inputs="i", restrictions="r"):
-        return release_id(facts, inputs={"feed": inputs}, restrictions=restrictions)
+        return identity(facts, inputs, restrictions).release_id
 
     other = [
         name(replace(PACKAGE, night=NEXT)),
@@ -262,9 +262,8 @@ def test_g3_a_row_that_is_not_accounted_for_stops_the_release(partner):
     with pytest.raises(TerminalError, match="counts_differ"):
         partner.publication().stage(
             PACKAGE,
+            identity(PACKAGE),
             lambda: short,
-            inputs={},
-            restrictions="",
             open_ids=lambda table: table,
             diff=lambda *_: None,
         )
@@ -336,6 +335,13 @@ def test_f1_f4_killed_anywhere_the_next_run_ends_in_one_disclosure(partner, fail
     assert partner.publish(NIGHT, TWO, restrictions="two") == receipt
 
 
+def test_an_intent_is_recorded_once_whatever_came_after_it(partner):
+    killed(partner, NIGHT, "one", "release.after_intent")
+    ledger.append(partner.chain, ledger.Entry("intent", dataset="another", sequence=1))
+    partner.publish(NIGHT, ONE, restrictions="one")
+    assert partner.kinds() == [("intent", 1), ("intent", 1), ("committed", 1)]
+
+
 @pytest.mark.parametrize("failpoint", ["release.staged", "release.before_intent"])
 def test_a_crashed_staging_burns_no_number(partner, failpoint):
     killed(partner, NIGHT, "one", failpoint)
@@ -403,6 +409,41 @@ def test_f2_whichever_call_fails_running_again_ends_in_one_disclosure(tmp_path, 
         assert not list(partner.releases.glob(".*"))
         shutil.rmtree(partner.root)
     assert fail_at > 40
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from leadhub.foundation.errors import TransientError
+from tests.release.publishing import STATES, office
+partner = office(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    partner.publish("2026-11-20", STATES["one"])
+except TransientError as error:
+    print(error.reason)
+"""
+
+
+@pytest.mark.parametrize("room", [100, 2000])
+def test_f3_a_full_disk_shows_nothing_and_the_next_run_succeeds(partner, room):
+    command = [sys.executable, "-c", FULL_DISK, str(partner.root), str(room)]
+    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert ran.stdout.strip() == "disk_full", ran.stderr
+    assert partner.kinds() == []
+    assert not delivered(partner)
+    assert not list(partner.releases.glob(".*"))
+    assert partner.publish(NIGHT, ONE)["sequence"] == 1
+
+
+def test_a_dataset_without_rows_is_a_delivery_like_any_other(partner):
+    receipt = partner.publish(NIGHT, ())
+    assert receipt["rows"] == 0
+    assert told(partner, f"000001_{NIGHT}").num_rows == 0
+    partner.publish(NEXT, ONE)
+    partner.publish("2026-11-22", ())
+    found = told(partner, "000003_2026-11-22", "diversion_status_changes")
+    assert found["op"].to_pylist() == ["withdraw"] * 3
 
 
 # the outbox --------------------------------------------------------------------------------------------
