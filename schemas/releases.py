@@ -38,7 +38,7 @@ class DiversionStatus(Contract):
     status_on: date = column("Day of that statement", nullable=True, protection=PART2)
 
     class Config(Contract.Config):
-        metadata = {"table": "diversion_status", "key": ["da_case_no", "da_defendant_id", "referral_on"]}
+        metadata = {"table": "diversion_status", "key": ["da_case_no", "da_defendant_id"]}
 
 
 class ReferralOutcomes(Contract):

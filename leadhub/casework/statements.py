@@ -43,7 +43,8 @@ def prevailing(said: pl.DataFrame, by: Sequence[str] = ("diversion_id",)) -> pl.
         _stage=pl.col("status").replace_strict(dict(PRECEDENCE), return_dtype=pl.Int8),
         _rank=pl.col("status").replace_strict(order, list(range(len(order))), return_dtype=pl.Int8),
     )
-    ordered = ranked.sort(*by, "_stage", "stated_on", "_rank", "feed", "record_id")
+    order_by = [*by, "_stage", "stated_on", "_rank", "feed", "record_id"]
+    ordered = ranked.sort(list(dict.fromkeys(order_by)), maintain_order=True)
     return ordered.group_by(*by, maintain_order=True).last().drop("_stage", "_rank")
 
 

@@ -66,7 +66,7 @@ class ConsentRule(Facts):
     purposes: list[Literal["DIVERSION_COORDINATION", "CARE_COORDINATION", "PROGRAMME_EVALUATION"]] = Field(
         min_length=1
     )
-    #: for clients of a Part 2 programme; a general release does not satisfy 42 CFR 2.31 and cannot stand here
+    #: for clients of a Part 2 programme. A general release is none of these (42 CFR 2.31)
     part2_types: list[Literal["PART2_SPECIFIC", "PART2_CJ_2_35"]] = Field(min_length=1)
     #: for all other clients, besides the Part 2 types
     other_types: list[Literal["LEAD_ROI", "HIPAA_AUTH", "MHL_33_13"]] = Field(min_length=1)

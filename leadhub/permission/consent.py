@@ -4,22 +4,20 @@
 deficient or revoked one permits nothing, and a general release of information does not suffice for Part 2
 records. 42 CFR 2.35: a consent that serves a proceeding counts for that proceeding alone. Default deny.
 
-A line is one recipient × category of a signed document. Reasons why a line does not count:
+A line is one recipient × category of a signed document. It does not count where it is
 
-| reason | |
-|---|---|
-| revoked | it was, at or before the moment; or the client revoked another line for the same recipient and category on or after the day this one was signed: whoever takes a consent back means it (FAULTS G8, F30) |
-| not_yet_signed, expired | by the calendar of the site; the last day still counts |
-| ended | the event that ends it has come: the treatment, the proceeding |
-| end_unknown | it ends by an event that nobody here can see, or never, which a Part 2 client's may not |
-| type_not_sufficient, other_purpose | the agreement asks for another |
+- `revoked`: at or before the moment; or the client revoked another line for this recipient and category
+  on or after the day on which this one was signed. Whoever takes a consent back means it, whichever
+  paper the clerk marked; a consent given on a later day counts again (FAULTS G8, F30, F38).
+- `not_yet_signed`, `expired`: by the site's calendar; the last day still counts.
+- `ended`: the treatment or the proceeding that it was given for has ended.
+- `end_unknown`: it ends by an event that nobody here can see; or never, which a Part 2 client's may not.
+- `type_not_sufficient`, `other_purpose`: the agreement asks for another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -43,13 +41,15 @@ def judged(
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
 ) -> pl.DataFrame:
-    """Every line that names this partner and category, with `reasons` (list of text, empty where it counts).
+    """Every line that names this partner and category, with `reasons` (a list) why it does not count.
 
     `consents`, `clients` and `episodes` are the providers' state tables with a `feed` column,
     `justice_events` is casework's; without the last two, lines that end by an event do not count. Sorted.
     """
     rule, day = agreement.consent, at.astimezone(ZoneInfo(time_zone)).date()
     described = _frame(clients).select(*_CLIENT, "part2_program")
+    # a proceeding that is not named cannot be looked at
+    unnamed = (pl.col("consent_type") == PROCEEDING) & pl.col("docket_no_token").is_null()
     # a client nobody describes is treated as a Part 2 patient: the stricter rule
     protected = pl.col("part2_program").fill_null(value=True)
     types = (
@@ -69,7 +69,7 @@ def judged(
         "end_unknown": open_ended
         & ~pl.col("end_visible")
         & (protected | (pl.col("expiry_event") != "NONE")),
-        "type_not_sufficient": ~pl.col("consent_type").is_in(types),
+        "type_not_sufficient": ~pl.col("consent_type").is_in(types) | unnamed,
         "other_purpose": ~pl.col("purpose").is_in(rule.purposes),
     }
     named = (pl.col("recipient") == agreement.partner) & (pl.col("info_category") == rule.category)
@@ -165,38 +165,6 @@ def active(
         .agg(pl.col("consent_id").min())
         .sort(by, nulls_last=False)
     )
-
-
-def valid_at(
-    line: Mapping[str, Any], agreement: Agreement, *, at: datetime, time_zone: str, part2: bool = True
-) -> list[str]:
-    """Why one line of a consent (a row of the state table) does not count at a moment; empty where it does.
-
-    For a steward's question about one document: other lines, treatment and proceeding are not looked at.
-    """
-    schema = {
-        **dict.fromkeys(("signed_on", "expires_on"), pl.Date()),
-        "revoked_at": pl.Datetime("us", "UTC"),
-        **dict.fromkeys(
-            (
-                "record_id",
-                "feed",
-                "client_id",
-                "consent_id",
-                "consent_type",
-                "recipient",
-                "info_category",
-                "purpose",
-                "expiry_event",
-                "docket_no_token",
-            ),
-            pl.String(),
-        ),
-    }
-    row = pl.DataFrame([{name: line.get(name) for name in schema}], schema=schema)
-    client = row.select(*_CLIENT, part2_program=pl.lit(part2))
-    found = judged(row.to_arrow(), client.to_arrow(), agreement, at=at, time_zone=time_zone)
-    return found["reasons"].to_list()[0] if found.height else ["not_named"]
 
 
 def state(active_lines: pl.DataFrame) -> str:

@@ -1,38 +1,131 @@
-"""The one place that says yes or no to a statement, and why."""
+"""The one place that says yes or no to a row, and by what right.
+
+Default deny: a statement goes on by a consent that counts now; a row by a person it can be accounted to
+and by not being sealed; a column by its name in the agreement. How much was withheld, and why, stays
+inside the hub: it would tell of persons of whom nothing may be told (42 CFR 2.13(c)).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
+import pyarrow as pa
 
+from leadhub.foundation.errors import TerminalError
+from leadhub.identity.keyed import to_arrow
 from leadhub.permission.agreements import Agreement
+
+_CLIENT = ["feed", "client_id"]
 
 
 @dataclass(frozen=True)
 class Permitted:
-    """`statements` that this partner may have, with `consent_id`; `withheld` counts the others by reason.
-
-    The withheld counts stay inside the hub: they would tell of persons whose treatment may not be told.
-    """
+    """Statements that this partner may have, with `consent_id` and the `docket_no_token` that the consent
+    is bound to (null: to none); `withheld` counts the others by reason."""
 
     statements: pl.DataFrame
     withheld: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Disclosed:
+    """`rows`: the agreement's columns, sorted, own ids still sealed. `grounds`: person_id, row_key,
+    legal_basis, consent_id (sealed), feed (of the consent), a line a row. `withheld`: rows by reason."""
+
+    rows: pa.Table
+    grounds: pa.Table
+    withheld: dict[str, int]
+
+
 def permit(said: pl.DataFrame, active: pl.DataFrame, agreement: Agreement) -> Permitted:
-    """Statements whose client consents to this partner and is the person who was referred.
+    """Statements (`casework.statements`) whose client consents to this partner now, and is the person
+    who was referred. `active`: `consent.active` for this agreement.
 
     A referral number quoted wrongly would show one person's programme in another's case: where linkage
-    does not find the client to be the person referred, the statement waits for review.
+    does not find the client to be the person referred, the statement waits for review, also where the
+    agreement's own link evidence is the number alone.
     """
-    with_consent = said.join(active, on=["feed", "client_id"], how="left")
-    consented = pl.col("consent_id").is_not_null()
-    shown = with_consent.filter(consented & pl.col("person_agrees"))
+    unbound = active.filter(pl.col("docket_no_token").is_null())
+    bound = active.filter(pl.col("docket_no_token").is_not_null()).join(unbound, on=_CLIENT, how="anti")
+    consented = said.join(pl.concat([unbound, bound]), on=_CLIENT)
+    shown = consented.filter("person_agrees")
+    silent = said.join(active, on=_CLIENT, how="anti")
     return Permitted(
-        shown,
+        shown.sort("diversion_id", "feed", "record_id", "status", "consent_id"),
         {
-            "no_consent": with_consent.filter(~consented).height,
-            "person_differs": with_consent.filter(consented & ~pl.col("person_agrees")).height,
+            "no_consent": silent.height,
+            "person_differs": consented.filter(~pl.col("person_agrees"))["record_id"].n_unique(),
         },
     )
+
+
+def own_clients(
+    clients: pa.Table,
+    crosswalk: pa.Table,
+    pairs: pa.Table,
+    active: pl.DataFrame,
+    agreement: Agreement,
+    *,
+    own_feeds: Collection[str],
+) -> pl.DataFrame:
+    """feed, client_id, person_id, consent_id of the partner's own clients who consent and are known well
+    enough: `min_bits` of evidence between the client's own record and a police or DA record of the person.
+    What only another provider's row joins does not count. Empty unless the agreement joins by person.
+
+    `clients`: the providers' state table; `pairs`: as `linkage.link` gives them.
+    """
+    evidence = agreement.link_evidence
+    least = evidence.min_bits if evidence.min_bits is not None else float("inf")
+    everyone = pl.DataFrame(pl.from_arrow(clients)).select("record_id", *_CLIENT)
+    persons = pl.DataFrame(pl.from_arrow(crosswalk)).select("record_id", "feed", "person_id")
+    mine = (
+        everyone.filter(pl.col("feed").is_in(list(own_feeds)))
+        .join(active.filter(pl.col("docket_no_token").is_null()), on=_CLIENT)
+        .join(persons.drop("feed"), on="record_id")
+    )
+    justice = persons.join(everyone.select("feed").unique(), on="feed", how="anti")
+    strong = pl.DataFrame(pl.from_arrow(pairs)).filter(
+        (pl.col("status") == "linked") & (pl.col("weight_bits") >= least)
+    )
+    either_way = pl.concat(
+        [
+            strong.select(record_id="left", other="right"),
+            strong.select(record_id="right", other="left"),
+        ]
+    )
+    backed = either_way.join(justice.select("person_id", other="record_id"), on="other")
+    known = mine.join(backed, on=["record_id", "person_id"], how="semi")
+    return known.select(*_CLIENT, "person_id", "consent_id").sort(_CLIENT)
+
+
+def disclose(rows: pl.DataFrame, agreement: Agreement) -> Disclosed:
+    """Rows of a dataset, projected to the agreement's columns and accounted for.
+
+    `rows` carry, besides the dataset's columns: person_id, row_key, consent_id and consent_feed (null where
+    the row rests on no consent), sealed_under. A row about a sealed record is withheld from everybody
+    (NY CPL 160.50 and the like); so is one that no person can be accounted for.
+    Raises: TerminalError `column_not_allowed` for a column that the dataset does not have.
+    """
+    lacking = sorted(set(agreement.columns) - set(rows.columns))
+    if lacking:
+        raise TerminalError(
+            "column_not_allowed", f"[{agreement.id}] lists columns {lacking} that its dataset does not have"
+        )
+    unsealed = rows.filter(pl.col("sealed_under").is_null())
+    known = unsealed.drop_nulls("person_id").sort("row_key")
+    grounds = known.select(
+        "person_id",
+        "row_key",
+        legal_basis=pl.when(pl.col("consent_id").is_null())
+        .then(pl.lit(agreement.basis("justice_record")))
+        .otherwise(pl.lit(agreement.basis("consented_statement"))),
+        consent_id="consent_id",
+        feed="consent_feed",
+    )
+    withheld = {
+        "sealed": rows.height - unsealed.height,
+        "person_unknown": unsealed.height - known.height,
+    }
+    return Disclosed(to_arrow(known.select(agreement.columns)), to_arrow(grounds), withheld)

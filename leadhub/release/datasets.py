@@ -1,167 +1,140 @@
-"""The datasets: permitted rows with sealed ids, and the ground each row stands on. Pure.
+"""The datasets: what each may hold, from casework and what `permission` let through. Pure.
 
-A programme status comes from a permitted statement or is NO_INFORMATION, the same for a person who did
-not consent, one who has nothing to tell, and one who was never treated. Person ids stay in the grounds.
+A programme status comes from a permitted statement or is NO_INFORMATION: the same for a person who did
+not consent, one who has nothing to tell, and one who was never treated. What builds a row for the DA or
+the police besides that is theirs alone, so that nothing a provider sends or leaves out can change it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import polars as pl
-import pyarrow as pa
 
 from leadhub.casework import Casework, statements
 from leadhub.foundation.errors import TerminalError
-from leadhub.identity.keyed import to_arrow
+from leadhub.permission import disclosure
 from leadhub.permission.agreements import Agreement
-from leadhub.permission.disclosure import Permitted
+from leadhub.permission.disclosure import Disclosed, Permitted
 
 NO_INFORMATION = "NO_INFORMATION"
-_INTAKE = ("INTAKE_PENDING", "INTAKE_COMPLETE", "INTAKE_WINDOW_LAPSED")
-
-
-@dataclass(frozen=True)
-class Built:
-    """`rows`: the agreement's columns, own ids sealed. `grounds`: person_id, row_key, legal_basis,
-    consent_id, one line a row. `withheld`: counts by reason, for the hub alone."""
-
-    rows: pa.Table
-    grounds: pa.Table
-    withheld: dict[str, int]
+#: of a statement: what the partner is told, and by which consent
+_TOLD = ("status", "stated_on", "consent_id", "consent_feed")
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a builder may look at: casework, this partner's permitted statements, its own clients with
-    consent (feed, client_id, person_id, consent_id)."""
+    """What a builder may look at: casework, this partner's permitted statements, its own clients
+    (`disclosure.own_clients`), and the feeds of the agency whose ids it may have opened (None: of any; ids
+    of another agency then fail to open)."""
 
     casework: Casework
     permitted: Permitted
     own_clients: pl.DataFrame
+    own_feeds: Collection[str] | None = None
+
+    def all_of(self, table: str) -> pl.DataFrame:
+        return pl.DataFrame(pl.from_arrow(getattr(self.casework, table)))
+
+    def own(self, table: str, feed: str) -> pl.DataFrame:
+        """A table of casework, cut to the partner's own rows by the column that names their feed."""
+        frame = self.all_of(table)
+        if self.own_feeds is None:
+            return frame
+        return frame.filter(pl.col(feed).is_in(list(self.own_feeds)))
 
 
-def build(agreement: Agreement, sources: Sources) -> Built:
-    """The dataset that the agreement names, projected to its columns.
+def build(agreement: Agreement, sources: Sources) -> Disclosed:
+    """The dataset that the agreement names, projected to its columns and accounted for.
 
-    Raises: TerminalError `agreement_invalid` for a dataset nobody builds, `column_not_allowed` for a
-    column that the dataset does not have.
+    Raises: TerminalError `agreement_invalid` for a dataset nobody builds, or one that joins by weaker
+    evidence than the agreement allows; `column_not_allowed`.
     """
-    builder = _BUILDERS.get(agreement.dataset)
-    if builder is None:
+    if agreement.dataset not in _BUILDERS:
         raise TerminalError(
             "agreement_invalid", f"[{agreement.id}] names a dataset that is none of {sorted(_BUILDERS)}"
         )
-    rows = builder(sources)
-    # a disclosure that cannot be accounted for is none: nobody could be told of it
-    known = rows.drop_nulls("person_id")
-    lacking = sorted(set(agreement.columns) - set(rows.columns))
-    if lacking:
+    builder, evidence = _BUILDERS[agreement.dataset]
+    agreed = agreement.link_evidence.kind
+    if evidence == "person" and agreed != "person":
         raise TerminalError(
-            "column_not_allowed", f"[{agreement.id}] lists columns {lacking} that do not exist"
+            "agreement_invalid", f"[{agreement.id}] allows {agreed} links, its dataset joins by {evidence}"
         )
-    grounds = known.select(
-        "person_id",
-        "row_key",
-        legal_basis=pl.when(pl.col("consent_id").is_null())
-        .then(pl.lit(agreement.basis("justice_record")))
-        .otherwise(pl.lit(agreement.basis("consented_statement"))),
-        consent_id="consent_id",
-    )
-    withheld = sources.permitted.withheld | {"person_unknown": rows.height - known.height}
-    return Built(to_arrow(known.select(agreement.columns)), to_arrow(grounds), withheld)
+    found = disclosure.disclose(builder(sources), agreement)
+    return Disclosed(found.rows, found.grounds, sources.permitted.withheld | found.withheld)
 
 
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))
-
-
-def _stated(
-    sources: Sources, only: tuple[str, ...] = tuple(s for s, _ in statements.PRECEDENCE)
+def _told(
+    subjects: pl.DataFrame, permitted: Permitted, by: list[str], only: Collection[str]
 ) -> pl.DataFrame:
-    """diversion_id, status, stated_on, consent_id: the permitted statement that counts."""
-    said = sources.permitted.statements.filter(pl.col("status").is_in(only))
-    return statements.prevailing(said).select("diversion_id", "status", "stated_on", "consent_id")
+    """`by` and `_TOLD`: of each subject (`by`, diversion_id, docket_no_token of its case) the statement
+    that counts. A consent bound to a proceeding tells of that proceeding's case alone (42 CFR 2.35)."""
+    said = permitted.statements.filter(pl.col("status").is_in(list(only))).rename(
+        {"docket_no_token": "bound_to"}
+    )
+    fits = pl.col("bound_to").is_null() | (pl.col("bound_to") == pl.col("docket_no_token"))
+    met = subjects.select(*by, *{"diversion_id", "docket_no_token"} - set(by)).join(said, on="diversion_id")
+    fitting = met.filter(fits.fill_null(value=False)).with_columns(consent_feed="feed")
+    return statements.prevailing(fitting.sort("consent_id"), by=by).select(*by, *_TOLD)
 
 
 def _diversion_status(sources: Sources) -> pl.DataFrame:
-    """One row a case of an arrest for which the police made a referral; the latest referral counts."""
-    referred = (
-        _frame(sources.casework.diversions)
-        .drop("da_case_no")
-        .filter(pl.col("referral_door") == "ARREST_DIVERSION")
-    )
-    cases = _frame(sources.casework.diversion_cases).select(
-        "diversion_id", "da_case_no", defendant_id="da_defendant_id"
-    )
-    return (
-        cases.join(referred, on="diversion_id")
-        .sort("da_case_no", "defendant_id", "referral_on", "diversion_id")
-        .group_by("da_case_no", "defendant_id", maintain_order=True)
+    """One row a case of the DA on an arrest that came through the door of arrest diversion. Where an arrest
+    was referred twice, the latest referral counts."""
+    key = ["da_case_no", "da_defendant_id"]
+    referred = sources.all_of("diversions").filter(pl.col("referral_door") == "ARREST_DIVERSION")
+    facts = ("referral_status", "referral_on", "charges_held_until", "person_id")
+    cases = (
+        sources.own("diversion_cases", "da_feed")
+        .select(*key, "diversion_id", "docket_no_token", "sealed_under")
+        .join(referred.select("diversion_id", *facts), on="diversion_id")
+        .sort(*key, "referral_on", "diversion_id")
+        .group_by(key, maintain_order=True)
         .last()
-        .join(_stated(sources), on="diversion_id", how="left")
-        .select(
-            "da_case_no",
-            "referral_status",
-            "referral_on",
-            "charges_held_until",
-            "person_id",
-            "consent_id",
-            da_defendant_id="defendant_id",
-            diversion_status=pl.col("status").fill_null(NO_INFORMATION),
-            status_on="stated_on",
-            row_key=pl.concat_str("da_case_no", "defendant_id", separator="|"),
-        )
+    )
+    told = _told(cases, sources.permitted, key, [s for s, _ in statements.PRECEDENCE])
+    return cases.join(told, on=key, how="left").with_columns(
+        diversion_status=pl.col("status").fill_null(NO_INFORMATION),
+        status_on="stated_on",
+        row_key=pl.concat_str(key, separator="|"),
     )
 
 
 def _referral_outcomes(sources: Sources) -> pl.DataFrame:
     """One row a referral of the police: intake where consented, and the DA's latest decision."""
-    decided = (
-        _frame(sources.casework.diversion_cases)
-        .drop_nulls("decision")
-        .sort("diversion_id", "decided_on", "case_record_id")
-        .group_by("diversion_id", maintain_order=True)
-        .last()
-        .select("diversion_id", da_decision="decision", da_decision_on="decided_on")
-    )
-    return (
-        _frame(sources.casework.diversions)
-        .join(_stated(sources, _INTAKE), on="diversion_id", how="left")
-        .join(decided, on="diversion_id", how="left")
-        .select(
-            "referral_no",
-            "referral_status",
-            "da_decision",
-            "da_decision_on",
-            "person_id",
-            "consent_id",
-            intake_status=pl.col("status").fill_null(NO_INFORMATION),
-            intake_status_on="stated_on",
-            row_key="referral_no",
-        )
+    referred = sources.own("diversions", "feed")
+    dockets = sources.all_of("diversion_cases").select("diversion_id", "docket_no_token")
+    subjects = referred.select("diversion_id").join(dockets, on="diversion_id", how="left")
+    told = _told(subjects, sources.permitted, ["diversion_id"], statements.INTAKE)
+    return referred.join(told, on="diversion_id", how="left").with_columns(
+        intake_status=pl.col("status").fill_null(NO_INFORMATION),
+        intake_status_on="stated_on",
+        da_decision="decision",
+        da_decision_on="decided_on",
+        row_key="referral_no",
     )
 
 
 def _client_justice_events(sources: Sources) -> pl.DataFrame:
-    """One row a client, event, day, gravity and source; only clients who agreed to it."""
+    """One row a client, event, day, gravity and source; only clients who agreed to it. A sealed event among
+    equal ones does not hide the others."""
     key = ["client_id", "event_type", "event_on", "law_category", "source"]
-    events = _frame(sources.casework.justice_events)
+    events = sources.all_of("justice_events").drop("feed")
     return (
-        sources.own_clients.drop_nulls("person_id")
+        sources.own_clients.rename({"feed": "consent_feed"})
         .join(events, on="person_id")
-        .select(*key, "person_id", "consent_id")
-        .unique(subset=key, keep="first", maintain_order=False)
+        .sort(*key, "sealed_under", "consent_id", nulls_last=False)
+        .unique(subset=key, keep="first", maintain_order=True)
         .with_columns(
             row_key=pl.concat_str([pl.col(k).cast(pl.String).fill_null("-") for k in key], separator="|")
         )
-        .sort("row_key")
     )
 
 
-_BUILDERS: dict[str, Callable[[Sources], pl.DataFrame]] = {
-    "diversion_status": _diversion_status,
-    "referral_outcomes": _referral_outcomes,
-    "client_justice_events": _client_justice_events,
+#: dataset → its builder, and the weakest link evidence that it joins by
+_BUILDERS: dict[str, tuple[Callable[[Sources], pl.DataFrame], str]] = {
+    "diversion_status": (_diversion_status, "deterministic"),
+    "referral_outcomes": (_referral_outcomes, "deterministic"),
+    "client_justice_events": (_client_justice_events, "person"),
 }

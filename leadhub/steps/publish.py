@@ -63,15 +63,15 @@ def _content(site: Site, agreement: Agreement, manifest: dict[str, Any], active:
     casework = Casework(**{t: site.lake.read(t, manifest["tables"][t]) for t in _CASEWORK})
     permitted = disclosure.permit(pl.DataFrame(pl.from_arrow(casework.statements)), active, agreement)
     own = [f for f, feed in site.feeds.items() if feed.agency == agreement.own_ids_of]
-    crosswalk = site.lake.read("crosswalk", manifest["tables"]["crosswalk"])
-    clients = pl.DataFrame(pl.from_arrow(_provider_tables(site, manifest, "clients")))
-    own_clients = (
-        clients.filter(pl.col("feed").is_in(own))
-        .join(active, on=["feed", "client_id"])
-        .join(pl.DataFrame(pl.from_arrow(crosswalk)).select("record_id", "person_id"), on="record_id")
-        .select("feed", "client_id", "person_id", "consent_id")
+    own_clients = disclosure.own_clients(
+        _provider_tables(site, manifest, "clients"),
+        site.lake.read("crosswalk", manifest["tables"]["crosswalk"]),
+        site.lake.read("linkage_pairs", manifest["tables"]["linkage_pairs"]),
+        active,
+        agreement,
+        own_feeds=own,
     )
-    built = datasets.build(agreement, datasets.Sources(casework, permitted, own_clients))
+    built = datasets.build(agreement, datasets.Sources(casework, permitted, own_clients, own))
     site.lake.put_receipt(
         manifest["night"],
         agreement.id,
@@ -153,17 +153,16 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
     as_of = {f: r["as_of"] for f, r in manifest["feeds"].items()}
     agreements.check_fresh(agreement, as_of, date.fromisoformat(night))
     facts = _facts(agreement)
+    agreements.check_contract(agreement, facts)
     columns = tuple(c for c in facts.columns if c.name in agreement.columns)
-    if [c.name for c in columns] != agreement.columns:
-        raise TerminalError(
-            "agreement_invalid", f"[{agreement.id}] must list columns of its dataset, in their order"
-        )
     active = consent.active(
         _provider_tables(site, manifest, "consents"),
         _provider_tables(site, manifest, "clients"),
         agreement,
         at=clock.now(),
         time_zone=site.settings.time_zone,
+        episodes=_provider_tables(site, manifest, "episodes"),
+        justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
     )
     certificate = _certificate(site, agreement)
     package = Package(
@@ -193,13 +192,13 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
         inputs={t: manifest["hashes"][t] for t in _CASEWORK},
         restrictions=consent.state(active),
     )
-    stated = [c.name for c in columns if c.protection == Protection.PART2 and c.codes and not c.nullable]
+    stated = [c.name for c in columns if c.protection == Protection.PART2 and c.name not in facts.key]
     receipt = _publication(site, agreement).stage(
         package,
         identity,
         lambda: _content(site, agreement, manifest, active),
         open_ids=_opener(site, agreement, facts),
-        diff=partial(changes.diff, key=facts.key, stated=[s for s in stated if s.endswith("status")]),
+        diff=partial(changes.diff, key=facts.key, stated=stated),
         recipient_certificate=certificate,
     )
     return site.lake.put_receipt(night, agreement_id, "stage", receipt)
