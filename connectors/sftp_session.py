@@ -200,7 +200,7 @@ class SftpSession:
 
     def chunks(self, path: str, size: int) -> Iterator[bytes]:
         """The first `size` bytes of a file, fewer where it ends before."""
-        with self._errors("reading a file"), self._sftp.open(path, "rb") as handle, suppress(EOFError):
+        with self._errors("reading a file"), self._sftp.open(path, "rb") as handle, suppress(_End):
             answers, waiting, asked = _Answers(), deque[tuple[int, int, int]](), 0
             while asked < size or waiting:
                 while asked < size and len(waiting) < _AHEAD:
@@ -224,22 +224,21 @@ class SftpSession:
                     data = self._answer(answers, number)
 
     def _answer(self, answers: _Answers, number: int) -> bytes:
-        """The data of one request. Raises: EOFError at the end of the file."""
+        """The data of one request. Raises: _End at the end of the file."""
         while number not in answers:
             self._sftp._read_response()
         kind, message = answers.pop(number)
-        if kind != CMD_DATA:
+        if kind == CMD_DATA and (data := message.get_string()):
+            return data
+        try:
             self._sftp._convert_status(message)
-            raise paramiko.SSHException
-        data = message.get_string()
-        if not data:
-            raise EOFError
-        return data
+        except EOFError:
+            raise _End from None
+        raise paramiko.SSHException
 
     def read(self, path: str, limit: int) -> bytes:
         """A small file, at most `limit` bytes of it."""
-        with self._errors("reading a file"), self._sftp.open(path, "rb") as handle:
-            return handle.read(limit)
+        return b"".join(self.chunks(path, limit))
 
     # writing ----------------------------------------------------------------------------------------
 
@@ -284,6 +283,10 @@ class SftpSession:
                 self.remove(os.fsencode(path) + b"/" + entry.name)
         with self._errors("removing"):
             (self._sftp.rmdir if found.is_folder else self._sftp.remove)(path)
+
+
+class _End(Exception):
+    """The server said that the file ends here. (EOFError is also what paramiko makes of a dead line.)"""
 
 
 class _Answers(dict[int, tuple[int, paramiko.Message]]):

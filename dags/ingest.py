@@ -11,6 +11,7 @@ from leadhub.airflow_adapter import (
     feed_asset,
     feed_deadline,
     feeds,
+    first_night,
     night_of,
     nightly,
     poke,
@@ -21,6 +22,7 @@ for feed in feeds().values():
     with DAG(
         dag_id=f"ingest_{feed.id}",
         schedule=nightly(),
+        start_date=first_night(),
         catchup=False,
         max_active_runs=1,
         default_args=TASK_DEFAULTS,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import (
     Asset,
@@ -70,6 +71,12 @@ def nightly() -> CronPartitionTimetable:
     return CronPartitionTimetable(
         f"{minute} {hour} * * *", timezone=SETTINGS.time_zone, key_format="%Y-%m-%d"
     )
+
+
+def first_night() -> datetime:
+    """Midnight, site time, of the first night that the schedule starts by itself."""
+    zone = ZoneInfo(SETTINGS.time_zone)
+    return datetime.combine(SETTINGS.first_night, datetime.min.time(), zone)
 
 
 def night_of(dag_run: Any) -> str:

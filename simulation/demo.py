@@ -108,6 +108,8 @@ def main(
                 progress.update(bar, description="both nights are done", note="")
                 progress.stop()
                 summary = closing.summary(site, stage.county, seconds)
+                for said in summary["nights"]:
+                    said["task_seconds"] = airflow.task_times(said["night"])
                 files.write_json(var / "demo" / "summary.json", summary)
                 closing.show(summary, console)
                 console.print(

@@ -152,12 +152,12 @@ class EmbeddedAirflow:
         runs = self.call("GET", "/dags/~/dagRuns", params=query)["dag_runs"]
         return {r["dag_id"]: r["state"] for r in runs if r["partition_key"] == night}
 
-    def task_times(self, night: str) -> list[tuple[str, str, float]]:
-        """(DAG id, task id, seconds) of every finished task of the night."""
+    def task_times(self, night: str) -> dict[str, float]:
+        """`<DAG id>.<task id>` → seconds, of every finished task of the night."""
         runs = self.call("GET", "/dags/~/dagRuns", params={"limit": 100})["dag_runs"]
-        times = []
+        times = {}
         for run in (r for r in runs if r["partition_key"] == night):
             path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances"
             for task in self.call("GET", path)["task_instances"]:
-                times.append((task["dag_id"], task["task_id"], task["duration"] or 0.0))
-        return times
+                times[f"{task['dag_id']}.{task['task_id']}"] = round(task["duration"] or 0.0, 2)
+        return dict(sorted(times.items()))

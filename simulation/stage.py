@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -106,6 +106,8 @@ class Stage:
         }
         return {
             "LEADHUB_VAR": str(self.var),
+            # the demo asks for its two nights; the schedule begins with the next
+            "LEADHUB_FIRST_NIGHT": (self.night + timedelta(days=2)).isoformat(),
             "GX_ANALYTICS_ENABLED": "false",
             **{f"AIRFLOW_CONN_{n.upper()}": json.dumps(c) for n, c in connections.items()},
         }

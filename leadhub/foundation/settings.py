@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +24,8 @@ class Settings(BaseModel):
     agreements: Path = REPOSITORY / "agreements"
     expectations: Path = REPOSITORY / "expectations"
     time_zone: str = "America/New_York"
+    #: the first night that Airflow starts by itself; earlier ones run where somebody asks for them
+    first_night: date = date(2026, 1, 1)
     #: days a person has to complete intake; a site parameter (7, 14 and 30 are in use)
     intake_window_days: int = Field(default=30, ge=1, le=365)
     #: who signs the README of a delivery and answers disputes

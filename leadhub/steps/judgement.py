@@ -152,9 +152,7 @@ def _check_plausible(
     for table, keys in held.items():
         frames[f"{table}.keys"] = pl.DataFrame(keys.select([0]))
     parameters = plausibility.volume_parameters(history)
-    verdict = plausibility.judge(
-        site.settings.expectations, feed.id, frames, parameters, night=night
-    )
+    verdict = plausibility.judge(site.settings.expectations, feed.id, frames, parameters, night=night)
     page = site.settings.var / "reports" / "plausibility" / night / f"{feed.id}.html"
     plausibility.render(verdict, page, title=feed.title, night=night)
     if not verdict.success:

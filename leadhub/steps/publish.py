@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from datetime import date
 from functools import partial
@@ -12,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.casework import Casework
-from leadhub.foundation import clock
-from leadhub.foundation.errors import TerminalError
+from leadhub.foundation import clock, files
+from leadhub.foundation.errors import TerminalError, TransientError
 from leadhub.foundation.vocabulary import Protection, Sensitivity, TableFacts
 from leadhub.identity import sealing
 from leadhub.permission import agreements, consent, disclosure
@@ -201,19 +203,57 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
         diff=partial(changes.diff, key=facts.key, stated=stated),
         recipient_certificate=certificate,
     )
-    return site.lake.put_receipt(night, agreement_id, "stage", receipt)
+    pinned = receipt | {"agreement_sha256": identity.agreement_sha256}
+    return site.lake.put_receipt(night, agreement_id, "stage", pinned)
 
 
 def deliver(site: Site, agreement_id: str, night: str) -> Receipt:
-    """Deliver what was staged, once; then push its change file where the agreement says so.
+    """Deliver what was staged, once.
 
-    Raises: TransientError; TerminalError `agreement_changed` where the agreement was edited since.
+    Restrictions are read again at this moment: where a consent has ended since, what was staged is
+    discarded and staged anew. Raises: TransientError; TerminalError `agreement_changed` where the
+    agreement was edited since.
     """
     agreement = site.agreement(agreement_id)
-    staged = site.lake.receipt(night, agreement_id, "stage")
-    if staged is None:
+    before = site.lake.receipt(night, agreement_id, "stage")
+    if before is None:
         raise TerminalError("night_incomplete", f"[{agreement_id}] is not staged for night {night}")
+    if before["agreement_sha256"] != agreements.digest(agreement):
+        raise TerminalError(
+            "agreement_changed", f"agreement [{agreement_id}] was edited after staging; stage it again"
+        )
+    staged = stage(site, agreement_id, night)
     receipt = _publication(site, agreement).deliver(
         staged["release_id"], agreement_sha256=agreements.digest(agreement)
     )
+    if agreement.recipient.push_connection:
+        receipt = receipt | {"pushed": _push(site, agreement, receipt)}
     return site.lake.put_receipt(night, agreement_id, "deliver", receipt)
+
+
+def _push(site: Site, agreement: Agreement, receipt: Receipt) -> dict[str, Any]:
+    """Give the partner's API the change file as it was delivered (before the first: the whole dataset).
+
+    The key is the delivery's own, so a push that is tried again is one push.
+    """
+    from connectors.rest import push_changes
+
+    channel, remote = _publication(site, agreement).channel, receipt["remote"]
+    manifest = json.loads(channel.read(f"{remote}/manifest.json") or b"{}")
+    names = {f["name"]: f.get("encrypted", f)["name"] for f in manifest["files"]}
+    changed = f"{agreement.dataset}_changes.csv"
+    name = names[changed if changed in names else f"{agreement.dataset}.csv"]
+    data = channel.read(f"{remote}/{name}")
+    if data is None:
+        raise TransientError("delivery_failed", f"[{remote}/{name}] left the outbox before it was pushed")
+    payload = {
+        "dataset": agreement.dataset,
+        "night": receipt["night"],
+        "sequence": receipt["sequence"],
+        "manifest_sha256": receipt["manifest_sha256"],
+        "file": name,
+        "content_base64": base64.b64encode(data).decode(),
+    }
+    key = f"{agreement.dataset}-{receipt['sequence']:06d}-{receipt['manifest_sha256'][:16]}"
+    connection = site.connect(agreement.recipient.push_connection or "")
+    return push_changes(connection, files.canonical_json(payload), key) | {"idempotency_key": key}

@@ -26,15 +26,16 @@ _KEYS = {
     "disputes": "dispute_id",
 }
 _SHARED = ("arrest_no", "cjtn", "docket_no", "referral_no")
-_TEXT, _DATE, _TIME, _FLAG = pa.string(), pa.date32(), pa.timestamp("us", "UTC"), pa.bool_()
+_TEXT = pa.string()
 _TYPES = {
-    **dict.fromkeys(
-        "charges_held_until received_on filed_on decided_on disposed_on outcome_on enrolled_on exited_on "
-        "stated_on signed_on expires_on".split(),
-        _DATE,
-    ),
-    **dict.fromkeys("arrested_at contact_at updated_at revoked_at".split(), _TIME),
-    **dict.fromkeys("diverted offered accepted part2_program".split(), _FLAG),
+    name: kind
+    for kind, names in (
+        (pa.date32(), "charges_held_until received_on filed_on decided_on disposed_on outcome_on"),
+        (pa.date32(), "enrolled_on exited_on stated_on signed_on expires_on"),
+        (pa.timestamp("us", "UTC"), "arrested_at contact_at updated_at revoked_at"),
+        (pa.bool_(), "diverted offered accepted part2_program"),
+    )
+    for name in names.split()
 }
 #: contract kind → table → ids (sealed) | facts
 LAYOUT = {
@@ -86,7 +87,9 @@ def table(kind: str, name: str, rows: list[dict]) -> pa.Table:
     for column in ids:
         plain = [r.get(column) for r in rows]
         agency = {DA: "da", DISPUTES: "da"}
-        sealed = [None if v is None else f"s1:{agency.get(r['feed'], r['feed'])}/{v}" for v, r in zip(plain, rows)]
+        sealed = [
+            None if v is None else f"s1:{agency.get(r['feed'], r['feed'])}/{v}" for v, r in zip(plain, rows)
+        ]
         columns[column] = pa.array(sealed, _TEXT)
         if column in _SHARED:
             columns[f"{column}_token"] = pa.array(
@@ -100,7 +103,11 @@ def table(kind: str, name: str, rows: list[dict]) -> pa.Table:
 def record_id(name: str, row: dict) -> str:
     if name in _KEYS:
         return f"r1:{row['feed']}/{name}/{row[_KEYS[name]]}"
-    keys = [c for c in ("arrest_no", "da_case_no", "consent_id", "charge_seq", "recipient", "info_category") if c in row]
+    keys = [
+        c
+        for c in ("arrest_no", "da_case_no", "consent_id", "charge_seq", "recipient", "info_category")
+        if c in row
+    ]
     return f"r1:{row['feed']}/{name}/" + "/".join(str(row[k]) for k in keys)
 
 
@@ -159,6 +166,13 @@ class Desk:
             disposition=disposition, disposed_on=day(on), sealed_under=sealed,
             updated_at=moment("2026-11-01T00:00:00"),
         )  # fmt: skip
+
+    def disputed(self, number: str, column: str) -> "Desk":
+        """The DA's office says that a column of case C<number> is wrong."""
+        row = {"disputed_column": column, "problem": "WRONG_STATUS"}
+        return self.add(
+            "disputes", "disputes", DISPUTES, dispute_id=f"Q{number}", da_case_no=f"C{number}", **row
+        )
 
     def client(self, number: str, person: str = "ann", *, feed: str = HARBOR, part2: bool = True) -> "Desk":
         return self.add(

@@ -236,16 +236,7 @@ def test_agreement_gives_no_discrepancy():
             "diverted_though_not_held",
             Desk().referred("1", diverted=False).case("1").decided("1", "DIVERTED_LEAD", "2026-10-20"),
         ),
-        (
-            "disputed",
-            Desk()
-            .referred("1")
-            .case("1")
-            .add(
-                "disputes", "disputes", "da_disputes", dispute_id="Q1", da_case_no="C1",
-                disputed_column="referral_status", problem="WRONG_STATUS",
-            ),  # fmt: skip
-        ),
+        ("disputed", Desk().referred("1").case("1").disputed("1", "referral_status")),
     ],
 )
 def test_each_kind_of_discrepancy(kind, desk):
@@ -267,11 +258,7 @@ def test_a_diversion_by_cjtn_is_checked_against_the_arrest_too():
 
 
 def test_the_dispute_finds_the_row_by_the_partner_s_own_number():
-    desk = Desk().referred("1").case("1")
-    desk.add(
-        "disputes", "disputes", "da_disputes", dispute_id="Q1", da_case_no="C1",
-        disputed_column="referral_status", problem="WRONG_STATUS",
-    )  # fmt: skip
+    desk = Desk().referred("1").case("1").disputed("1", "referral_status")
     found = only(reconcile(desk).discrepancies)
     assert found["diversion_id"] == f"r1:{POLICE}/referrals/LR1"
     assert (found["one_says"], found["other_says"]) == ("referral_status:WRONG_STATUS", "REFERRED")

@@ -435,6 +435,21 @@ def test_a_run_killed_after_landing_lands_the_same_drop_again(
     assert not list(agency.landing.root.rglob(".staging-*"))
 
 
+def test_a_run_killed_between_two_drops_takes_them_in_order(
+    agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agency.drop(DAY[20])
+    monkeypatch.setenv("LEADHUB_FAILPOINT", "land.after_commit:raise")
+    with pytest.raises(TransientError):
+        agency.read()
+    monkeypatch.delenv("LEADHUB_FAILPOINT")
+    agency.drop(DAY[19])
+    assert [(a.status, a.drop.sequence) for a in agency.read()] == [
+        ("landed", 2026111901),
+        ("landed", 2026112001),
+    ]
+
+
 def test_finish_leaves_what_was_replaced_and_never_fails(agency: Agency, server: SftpServer) -> None:
     names = agency.drop()
     (arrival,) = agency.read()

@@ -228,6 +228,20 @@ def converges(
     assert os.listdir(outbox) == ["diversion_status"], "nothing of the broken attempt is left"
 
 
+def test_what_a_broken_attempt_left_is_not_delivered_with_another(
+    where: Connection, outbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, corrected = package(tmp_path / "1", b"one"), package(tmp_path / "2", b"two")
+    (broken / "data" / "sealed.csv").write_bytes(b"a person sealed since")
+    with Outbox(where) as box:
+        monkeypatch.setenv("LEADHUB_FAILPOINT", "delivery.before_rename:raise")
+        with pytest.raises(TransientError):
+            box.deliver_folder(broken, REMOTE)
+        monkeypatch.delenv("LEADHUB_FAILPOINT")
+        assert box.deliver_folder(corrected, REMOTE) == "delivered"
+    assert tree(outbox) == {f"{REMOTE}/{name}": data for name, data in tree(corrected).items()}
+
+
 def test_a_server_that_goes_away_is_transient(
     tmp_path: Path, release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,14 +400,16 @@ def openssh(tmp_path: Path) -> Iterator[tuple[Path, Connection]]:
     folder = tmp_path / "account"
     for box in ("inbox", "outbox"):
         (folder / box).mkdir(parents=True)
-    host = tmp_path / "host"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host)], check=True)
+    keys = {kind: tmp_path / f"host_{kind}" for kind in ("ed25519", "ecdsa")}
+    for kind, host in keys.items():
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(host)], check=True)
     (tmp_path / "keys").write_text(PUBLIC)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     (tmp_path / "config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nPidFile none\nUsePAM no\nStrictModes no\n"
+        f"Port {port}\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n"
+        f"HostKey {keys['ed25519']}\nHostKey {keys['ecdsa']}\n"
         f"AuthorizedKeysFile {tmp_path}/keys\nPermitRootLogin yes\nPasswordAuthentication no\n"
         "Ciphers aes256-gcm@openssh.com,aes256-ctr\nMACs hmac-sha2-256-etm@openssh.com\n"
         f"Subsystem sftp internal-sftp -d {folder}\nForceCommand internal-sftp -d {folder}\n"
@@ -409,7 +425,8 @@ def openssh(tmp_path: Path) -> Iterator[tuple[Path, Connection]]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
-        pinned = " ".join(host.with_suffix(".pub").read_text().split()[:2])
+        # of several keys the one that is pinned is asked for, though another is preferred
+        pinned = " ".join(keys["ecdsa"].with_suffix(".pub").read_text().split()[:2])
         extra = {"private_key": PRIVATE, "host_key": pinned}
         yield folder, Connection("127.0.0.1", port, getpass.getuser(), extra=extra)
     finally:
