@@ -138,10 +138,10 @@ class Desk:
             arrested_at=at, diverted=diverted, charges_held_until=day("2026-10-31") if diverted else None,
         )  # fmt: skip
         self.add("police", "charges", POLICE, arrest_no=f"A{number}", charge_seq="1", law_category="M")
-        told = {"offered": True, "accepted": True} | row
+        told = {"referral_door": "ARREST_DIVERSION", "offered": True, "accepted": True} | row
         return self.add(
             "police", "referrals", POLICE, referral_no=f"LR{number}", person_no=f"M{number}",
-            arrest_no=f"A{number}", referral_door="ARREST_DIVERSION", contact_at=at, **told,
+            arrest_no=f"A{number}", contact_at=at, **told,
         )  # fmt: skip
 
     def case(self, number: str, person: str = "ann", **row) -> "Desk":

@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from simulation.county import County
 
 from leadhub.foundation.settings import REPOSITORY
 from simulation import demo
+from simulation.county import County
 from tests import leaks
 
 pytestmark = pytest.mark.timeout(900)
