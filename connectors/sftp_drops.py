@@ -70,9 +70,9 @@ class Unready:
 
 
 class _Unready(Exception):
-    def __init__(self, reason: str, message: str, *, final: bool = False):
+    def __init__(self, reason: str, message: str, *, final: bool = False, moving: bool = False):
         super().__init__(reason)
-        self.reason, self.message, self.final = reason, message, final
+        self.reason, self.message, self.final, self.moving = reason, message, final, moving
 
 
 class _File(Facts):
@@ -106,7 +106,7 @@ def assemble(
             _check_sizes(files, rules.max_bytes)
             candidate = (_by_manifest if by_manifest else _by_sidecars)(feed, number, files, read)
         except _Unready as error:
-            found.append(Unready(number, files, error.reason, error.message, error.final))
+            found.append(Unready(number, files, error.reason, error.message, error.final, error.moving))
             continue
         found.append(candidate)
         strays = tuple(f for f in files if f not in candidate.files)
@@ -140,7 +140,7 @@ def _check_sizes(files: tuple[Offered, ...], max_bytes: int) -> None:
 def _statement(file: Offered, read: Read) -> bytes:
     raw = read(file)
     if len(raw) != file.entry.size:
-        raise _Unready("incomplete_drop", f"[{file.name}] is still being written")
+        raise _Unready("incomplete_drop", f"[{file.name}] is still being written", moving=True)
     return raw
 
 

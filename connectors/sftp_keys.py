@@ -13,11 +13,13 @@ from connectors.base import Connection
 from leadhub.foundation.errors import TerminalError
 
 _PINNABLE = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+#: an RSA key signs with SHA-2, never SHA-1 (RFC 8332)
+_RSA = ("rsa-sha2-512", "rsa-sha2-256")
 _OURS = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
 
-def pinned_host_key(connection: Connection) -> tuple[str, bytes]:
-    """Algorithm and key of extra `host_key`, a line "ssh-ed25519 AAAA…".
+def pinned_host_key(connection: Connection) -> tuple[tuple[str, ...], bytes]:
+    """Signature algorithms and key of extra `host_key`, a line "ssh-ed25519 AAAA…".
 
     Raises: TerminalError `settings_invalid`.
     """
@@ -25,7 +27,7 @@ def pinned_host_key(connection: Connection) -> tuple[str, bytes]:
     with suppress(binascii.Error, ValueError, IndexError):
         algorithm, data = given[0], base64.b64decode(given[1], validate=True)
         if algorithm in _PINNABLE and data[4 : 4 + len(algorithm)] == algorithm.encode():
-            return algorithm, data
+            return _RSA if algorithm == "ssh-rsa" else (algorithm,), data
     raise TerminalError(
         "settings_invalid",
         f"the connection to [{connection.host}] has no valid extra [host_key]; pin the agency's key as "

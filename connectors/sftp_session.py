@@ -39,7 +39,6 @@ _CIPHERS = ("aes256-gcm@openssh.com", "aes256-ctr")
 #: bytes a request, and requests on their way. paramiko's own read-ahead is not used: without a cap it
 #: may hold a whole file in memory, and its cap polls, which costs a factor of twenty
 _BLOCK, _AHEAD = 32 << 10, 64
-_RSA = ("rsa-sha2-512", "rsa-sha2-256")
 _DISCONNECTED = (paramiko.SSHException, EOFError, OSError)
 
 
@@ -79,9 +78,7 @@ class SftpSession:
         try:
             link = socket.create_connection((self._connection.host, self._connection.port), TIMEOUT)
         except OSError:
-            raise TransientError(
-                "source_unreachable", f"{where} does not answer; try again later"
-            ) from None
+            raise TransientError("source_unreachable", f"{where} does not answer; try later") from None
         self._transport = paramiko.Transport(link)
         try:
             self._open(where)
@@ -91,11 +88,11 @@ class SftpSession:
         return self
 
     def _open(self, where: str) -> None:
-        transport, (algorithm, pinned) = self._transport, self._pinned
+        transport, (algorithms, pinned) = self._transport, self._pinned
         transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = TIMEOUT
         options = transport.get_security_options()
         options.ciphers = _CIPHERS
-        options.key_types = _RSA if algorithm == "ssh-rsa" else (algorithm,)
+        options.key_types = algorithms
         broken = TransientError("source_unreachable", f"{where} broke off; try again later")
         changed = TerminalError(
             "host_key_changed",

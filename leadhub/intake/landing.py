@@ -157,7 +157,13 @@ class Landing:
         return self.root / feed / night
 
     def writer(self, feed: str, night: str) -> DropWriter:
+        """One drop after another; the caller holds the feed's lease."""
         return DropWriter(self, feed, night)
+
+    def tidy(self, feed: str) -> None:
+        """Remove what killed runs left half-written; the caller holds the feed's lease."""
+        for folder in (self.root / feed).glob("*/.staging-*"):
+            files.remove_tree(folder)
 
     def store_key(self, drop_id: str, data_key: bytes) -> None:
         wrapped = {"wrapped": envelope.wrap(self._wrapping_key, data_key)}
@@ -165,7 +171,8 @@ class Landing:
 
     def drops(self, feed: str, night: str | None = None) -> list[Drop]:
         """Every landed drop of a feed (of one night), by night, sequence and name."""
-        pattern = f"{night or '*'}/*/receipt.json"
+        # a staging folder of a killed run may hold a receipt, but it was never committed
+        pattern = f"{night or '*'}/[!.]*/receipt.json"
         found = [_drop(files.read_json(p)) for p in (self.root / feed).glob(pattern)]
         return sorted(found, key=lambda d: (d.night, d.sequence, d.landed_at, d.drop_id))
 

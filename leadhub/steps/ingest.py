@@ -75,6 +75,7 @@ def land(site: Site, feed_id: str, night: str) -> Receipt:
         receipt = site.lake.receipt(night, feed_id, "land")
         if receipt is None:
             base = base_of(site, feed_id, night)
+            site.landing.tidy(feed_id)
             connector = site.connector(feed)
             arrivals = connector.read(site.landing, night, base["watermark"])
             for arrival in arrivals:

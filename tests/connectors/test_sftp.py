@@ -189,22 +189,24 @@ def test_f06_a_file_of_the_right_size_with_other_bytes_is_not_taken(agency: Agen
     waits_then_is_refused(agency, "SHA-256")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
 def test_109_a_file_that_changes_between_list_and_get_waits(
-    agency: Agency, monkeypatch: pytest.MonkeyPatch
+    agency: Agency, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     agency.drop()
     agency.age_all(600)
     real = SftpSession.chunks
 
     def meanwhile(self: SftpSession, path: str, size: int) -> Iterator[bytes]:
-        with (agency.inbox / os.path.basename(path)).open("ab") as handle:
-            handle.write(b"C3,Late\n")
+        if path.endswith(suffix):
+            with (agency.inbox / os.path.basename(path)).open("ab") as handle:
+                handle.write(b"C3,Late\n")
         return real(self, path, size)
 
     monkeypatch.setattr(SftpSession, "chunks", meanwhile)
     (arrival,) = agency.read()
     assert (arrival.status, arrival.reason) == ("pending", "incomplete_drop")
-    assert "while it was read" in arrival.message
+    assert ("while it was read" if suffix == ".csv" else "being written") in arrival.message
     assert untouched(agency)
 
 

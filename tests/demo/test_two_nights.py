@@ -45,8 +45,6 @@ DELIVERED = {
 @pytest.fixture(scope="module")
 def var(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
-    for path in (folder, *folder.parents[:3]):
-        path.chmod(0o755)
     command = [sys.executable, "-m", "simulation.demo", "--persons", str(PERSONS), "--seed", str(SEED)]
     command += ["--var", str(folder / "var"), "--dump-airflow", str(folder / "dump")]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "LEADHUB"))}

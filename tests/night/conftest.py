@@ -93,9 +93,6 @@ class Nights:
 @pytest.fixture(scope="session")
 def nights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("county")
-    os.chmod(folder, 0o755)
-    for parent in folder.parents[:3]:
-        os.chmod(parent, 0o755)
     first = date.fromisoformat(clock.tonight("America/New_York")) - timedelta(days=1)
     with Stage(folder / "var", persons=PERSONS, seed=11, night=first) as stage:
         kept = dict(os.environ)
