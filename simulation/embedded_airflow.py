@@ -96,6 +96,13 @@ class EmbeddedAirflow:
         except (httpx.HTTPError, ValueError, KeyError):
             return False
 
+    @property
+    def pid(self) -> int:
+        """Process id of `standalone`, parent of every other. Raises: RuntimeError before `start`."""
+        if self._process is None:
+            raise RuntimeError("Airflow is not running")
+        return self._process.pid
+
     def stop(self) -> None:
         """SIGINT lets `standalone` end its children; what stays of its session is killed after that."""
         if self._process is None:
