@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated

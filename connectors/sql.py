@@ -6,7 +6,8 @@ What a night lands:
   IPC stream; every column is text under its name at the source, null and empty text are told apart.
 - `<table>.keys.arrow` (role keys): the key columns of *every* row in the snapshot; a key that is absent
   here was deleted at the source.
-- `extract.json` (role extract): `{"night", "since": {table: ISO|null}, "until": ISO, "dialect"}`.
+- `extract.json` (role extract): `{"night", "since": {table: ISO|null}, "dialect"}`; no clock in it,
+  so that the same rows read again for the same night are the same drop.
 
 Nothing is lost to a source's wrong clock: a row without clock or key is read every night; a row from the
 future is read until its time has come, and never moves the watermark, which is the newest clock that had
@@ -80,7 +81,6 @@ class SqlConnector(Connector):
         extract = {
             "night": night,
             "since": {table: begin and _iso(begin) for table, begin in begins.items()},
-            "until": _iso(until),
             "dialect": self.feed.dialect,
         }
         with writer.member("extract.json", table=None, role="extract", format="json") as handle:

@@ -44,14 +44,17 @@ def test_a_plain_consent_covers_what_a_bound_one_covers():
 
 
 def _known(
-    bits: float, left: str = f"r1:{HARBOR}/clients/K1", status: str = "linked", **changed
+    bits: float,
+    left: str = f"r1:{HARBOR}/clients/K1",
+    right: str = f"r1:{POLICE}/persons/M1",
+    status: str = "linked",
 ) -> list[str]:
     desk = Desk().referred("1").client("1").client("1", feed=RIVERSIDE).consent("1")
     found = casework.reconcile(desk.inputs(), night=NIGHT, time_zone=ZONE)
-    evidence = agreement(link_evidence=BY_PERSON | changed)
+    evidence = agreement(link_evidence=BY_PERSON)
     pairs = {
         "left": [left],
-        "right": [f"r1:{POLICE}/persons/M1"],
+        "right": [right],
         "weight_bits": [bits],
         "status": [status],
     }
@@ -74,7 +77,9 @@ def test_a_client_is_known_by_links_as_strong_as_agreed():
 
 
 def test_what_another_provider_s_row_joins_does_not_count():
-    assert _known(64.0, left=f"r1:{RIVERSIDE}/clients/K1") == []
+    theirs = f"r1:{RIVERSIDE}/clients/K1"
+    assert _known(64.0, left=theirs) == [], "their client is in the police's books"
+    assert _known(64.0, right=theirs) == [], "and is ours, too"
 
 
 def test_an_agreement_by_numbers_joins_nobody_by_person():
