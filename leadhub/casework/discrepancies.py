@@ -83,12 +83,12 @@ def _against_police(referred: pl.DataFrame, said: pl.DataFrame) -> list[pl.DataF
         on="diversion_id",
         suffix="_other",
     )
-    sides = {
+    sides: dict[str, str | pl.Expr] = {
         "diversion_id": "diversion_id",
         "one_record": "record_id",
         "one_feed": "feed",
         "one_says": "status",
-        "other_record": pl.col("diversion_id"),
+        "other_record": "diversion_id",
         "other_feed": "feed_other",
         "other_says": "referral_status",
     }

@@ -62,7 +62,9 @@ def build(agreement: Agreement, sources: Sources) -> Disclosed:
             "agreement_invalid", f"[{agreement.id}] allows {agreed} links, its dataset joins by {evidence}"
         )
     found = disclosure.disclose(builder(sources), agreement)
-    return Disclosed(found.rows, found.grounds, sources.permitted.withheld | found.withheld)
+    # a dataset by person tells events, not statements
+    unsaid = {} if evidence == "person" else sources.permitted.withheld
+    return Disclosed(found.rows, found.grounds, unsaid | found.withheld)
 
 
 def _told(

@@ -1,0 +1,10 @@
+"""Airflow reads its home when it is first imported: a folder of this run, never the user's."""
+
+import os
+import tempfile
+
+_home = tempfile.mkdtemp(prefix="leadhub-airflow-")
+for _name in [n for n in os.environ if n.startswith(("AIRFLOW", "LEADHUB"))]:
+    del os.environ[_name]
+os.environ["AIRFLOW_HOME"] = _home
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "false"
