@@ -112,9 +112,13 @@ def run(step: str, *arguments: str) -> dict[str, Any]:
 
 
 def poke(step: str, *arguments: str) -> PokeReturnValue:
-    """`run` for a step that may have to wait: it says so with status `waiting`."""
+    """`run` for a step that may have to wait: it says so with status `waiting`.
+
+    File names stay out of Airflow's database: a stranger may have put a person's name into one.
+    """
     receipt = run(step, *arguments)
-    return PokeReturnValue(is_done=receipt["status"] != "waiting", xcom_value=receipt)
+    told = {name: value for name, value in receipt.items() if name != "arrivals"}
+    return PokeReturnValue(is_done=receipt["status"] != "waiting", xcom_value=told)
 
 
 # alerts -------------------------------------------------------------------------------------------

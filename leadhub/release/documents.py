@@ -34,7 +34,7 @@ NOTICES = {
 #: what the codes of status and decision columns say
 MEANINGS: dict[str, str] = {
     "REFERRED": "The officer referred the person to the programme.",
-    "INELIGIBLE_RETURNED": "The referral was returned to the referring agency as not eligible.",
+    "INELIGIBLE_RETURNED": "LEAD was not offered, for any reason.",
     "PARTICIPANT_DECLINED": "The person was offered diversion and declined it.",
     "NO_INFORMATION": "Nobody may say or can say anything. This is not bad news and not good news.",
     "INTAKE_PENDING": "The provider says, with consent, that intake is still to come.",

@@ -87,13 +87,20 @@ def _parse(site: Site, feed: Feed, drop: Drop, member: Member) -> tabular.Parsed
     if form.endswith(".pgp"):
         data, form = openpgp.decrypt(data, site.settings.decryption_key), form.removesuffix(".pgp")
     rules = feed.drop
-    return tabular.parse(
+    parsed = tabular.parse(
         data,
         form,
         name=member.name,
         delimiter=rules.delimiter if rules else ",",
         encoding=rules.encoding if rules else "utf-8",
     )
+    if member.rows is not None and member.rows != parsed.read:
+        raise TerminalError(
+            "counts_differ",
+            f"[{member.name}] states {member.rows} rows and holds {parsed.read}; "
+            "send files and manifest of the same export",
+        )
+    return parsed
 
 
 def _judgeable(
