@@ -63,7 +63,7 @@ def load(environment: dict[str, str] | None = None) -> Settings:
         if given.get(f"LEADHUB_{name.upper()}")
     }
     try:
-        return Settings(**values)
+        return Settings.model_validate(values)
     except ValidationError as error:
         names = ", ".join(f"LEADHUB_{'.'.join(map(str, e['loc'])).upper()}" for e in error.errors())
         raise TerminalError("settings_invalid", f"{names} is not valid; see docs/architecture.md") from None

@@ -33,10 +33,10 @@ def run_night(site: Site, night: str, say: Callable[[str], None] = lambda _: Non
         except TerminalError as error:
             say(f"{feed}: {error}")
         state.close(site, feed, night)
-    for step in (whole.link, whole.reconcile, whole.commit):
-        say(step.__name__)
-        step(site, night)
+    for over_all in (whole.link, whole.reconcile, whole.commit):
+        say(over_all.__name__)
+        over_all(site, night)
     for agreement in site.agreements:
-        for step in (publish.stage, publish.deliver):
-            say(f"{step.__name__} {agreement}")
-            step(site, agreement, night)
+        for of_one in (publish.stage, publish.deliver):
+            say(f"{of_one.__name__} {agreement}")
+            of_one(site, agreement, night)

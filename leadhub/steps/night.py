@@ -142,10 +142,10 @@ def commit(site: Site, night: str) -> Receipt:
         if done:
             return _receipt(done)
         base, feeds = site.lake.base(night), closed_feeds(site, night)
-        steps = [site.lake.receipt(night, SCOPE, s) for s in ("link", "reconcile")]
-        if None in steps:
+        linked = site.lake.receipt(night, SCOPE, "link")
+        reconciled = site.lake.receipt(night, SCOPE, "reconcile")
+        if linked is None or reconciled is None:
             raise TerminalError("night_incomplete", f"night {night} is not reconciled yet")
-        linked, reconciled = steps
         tables = {core_table(f, t): c["version"] for f, r in feeds.items() for t, c in r["tables"].items()}
         for feed_id, receipt in feeds.items():
             name = f"quarantine_{feed_id}"
