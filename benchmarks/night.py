@@ -91,7 +91,8 @@ def main(
     for name, seconds in sorted(tasks.items(), key=lambda item: -item[1])[:16]:
         print(f"{seconds:8.1f} s  {name}")
     print(
-        f"night: {took:.1f} s, {took / below:.2f} times the floor of {below:.1f} s; peak {peak:,.0f} MiB (PSS)"
+        f"night: {took:.1f} s, {took / below:.2f} times the floor ({below:.1f} s); "
+        f"peak {peak:,.0f} MiB (PSS)"
     )
 
 

@@ -43,7 +43,14 @@ def core_table(feed_id: str, table: str) -> str:
 
 def base_of(site: Site, feed_id: str, night: str) -> Receipt:
     """What the last committed night says of a feed."""
-    empty: Receipt = {"watermark": {}, "applied": {}, "as_of": None, "keys": {}, "tables": {}, "token_file": None}
+    empty: Receipt = {
+        "watermark": {},
+        "applied": {},
+        "as_of": None,
+        "keys": {},
+        "tables": {},
+        "token_file": None,
+    }
     return site.lake.base(night)["feeds"].get(feed_id, empty)
 
 
