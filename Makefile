@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 PERSONS ?= 5000
+# a night is many short processes: without bytecode each compiles its imports again (some seconds)
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test lint bench bench-night docs clean
 help:            ## this list

@@ -4,13 +4,13 @@ AES-SIV (RFC 5297) with a 512-bit key per agency: deterministic, so that equal i
 join; authenticated, so that a wrong key or a changed character is found. What it tells: which ids are
 equal, and how long they are.
 
-Text: ``s<key version>:<base32 of tag and ciphertext, no padding>``.
+Text: ``s<key version>:<base64 of tag and ciphertext>``.
 """
 
 from __future__ import annotations
 
-import base64
 import binascii
+from collections.abc import Callable
 
 import polars as pl
 import pyarrow as pa
@@ -33,8 +33,7 @@ def seal(values: pa.Array | pa.ChunkedArray, agency: str, keys: Keys) -> pa.Arra
     cipher, marker = _cipher(agency, keys), f"s{keys.version}:"
 
     def one(value: str) -> str:
-        sealed = base64.b32encode(cipher.encrypt(value.encode(), None))
-        return marker + sealed.decode().rstrip("=")
+        return marker + binascii.b2a_base64(cipher.encrypt(value.encode(), None), newline=False).decode()
 
     return _map(values, one)
 
@@ -51,8 +50,7 @@ def open_sealed(values: pa.Array | pa.ChunkedArray, agency: str, keys: Keys) -> 
         try:
             if text == sealed:
                 raise ValueError
-            data = base64.b32decode(text + "=" * (-len(text) % 8))
-            return cipher.decrypt(data, None).decode()
+            return cipher.decrypt(binascii.a2b_base64(text, strict_mode=True), None).decode()
         except (InvalidTag, ValueError, binascii.Error):
             raise TerminalError(
                 "wrong_key",
@@ -63,11 +61,8 @@ def open_sealed(values: pa.Array | pa.ChunkedArray, agency: str, keys: Keys) -> 
     return _map(values, one)
 
 
-def _map(values: pa.Array | pa.ChunkedArray, function) -> pa.Array:
-    series = keyed.to_series(values).cast(pl.String)
-    distinct = series.unique()
-    results = [None if v is None else function(v) for v in distinct.to_list()]
-    table = pl.DataFrame({"value": distinct, "result": pl.Series(results, dtype=pl.String)})
-    column = pl.DataFrame({"value": series})
-    joined = column.join(table, on="value", how="left", nulls_equal=True, maintain_order="left")
-    return keyed.to_array(joined.get_column("result"))
+def _map(values: pa.Array | pa.ChunkedArray, function: Callable[[str], str]) -> pa.Array:
+    def each(distinct: pl.Series) -> pl.Series:
+        return pl.Series([None if v is None else function(v) for v in distinct.to_list()], dtype=pl.String)
+
+    return keyed.to_array(keyed.by_distinct(keyed.to_series(values).cast(pl.String), each))

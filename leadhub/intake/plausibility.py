@@ -27,7 +27,7 @@ import statistics
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -261,10 +261,8 @@ def _raised(info: Mapping[str, Any]) -> bool:
 
 
 def _to_pandas(frame: pl.DataFrame) -> Any:
-    """Days and moments become plain UTC datetimes, the one type that bounds are compared with."""
-    plain = frame.with_columns(
-        pl.col(pl.Date).cast(pl.Datetime("us")), pl.col(pl.Datetime("us", "UTC")).dt.replace_time_zone(None)
-    )
+    """Days and moments become UTC moments: bounds are such, and the library compares only them in bulk."""
+    plain = frame.with_columns(pl.col(pl.Date).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
     return plain.to_pandas()
 
 
@@ -280,7 +278,7 @@ def _day(name: str, night: str) -> datetime | None:
     known = _DAY.fullmatch(name)
     if not known:
         return None
-    start, amount = datetime.fromisoformat(clock.check_night(night)), int(known[2])
+    start, amount = datetime.fromisoformat(clock.check_night(night)).replace(tzinfo=UTC), int(known[2])
     if known[1] == "years_ago":
         return start.replace(year=start.year - amount, day=min(start.day, 28))
     return start + timedelta(days=amount if known[1] == "days_ahead" else -amount)
