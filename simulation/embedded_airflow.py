@@ -87,6 +87,8 @@ class EmbeddedAirflow:
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise RuntimeError(f"Airflow did not come up; see {log}")
             time.sleep(0.3)
+        # the first request builds the tasks' interface, which takes seconds: not in somebody's night
+        httpx.get(f"{self.url}/execution/health", timeout=timeout)
 
     def _healthy(self) -> bool:
         try:
