@@ -46,7 +46,7 @@ def test_first_night_deals_a_person_to_each_cluster():
     assert made.counter == 2
     assert made.crosswalk["feed"].to_pylist() == ["feed_a", "feed_b", "feed_c"]
     assert sorted(events(made)) == sorted([("new", known["a"], None, 2), ("new", known["c"], None, 1)])
-    assert all(p.startswith("p1:") and len(p) == 29 for p in known.values())
+    assert all(p.startswith("p1:") and len(p) == 35 for p in known.values())
 
 
 def test_the_same_clusters_again_change_nothing():
