@@ -5,34 +5,107 @@ An error prints its reason and what to do next, never a value, and ends with tha
 
 from __future__ import annotations
 
-from typing import Annotated
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from connectors.base import connection_from_environment
-from leadhub.foundation import files, ledger, openpgp
+from leadhub.foundation import clock, files, ledger, openpgp
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
-from leadhub.foundation.errors import LeadhubError
+from leadhub.foundation.errors import LeadhubError, TerminalError
+
+if TYPE_CHECKING:
+    from leadhub.steps.site import Site
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-night_app = typer.Typer(
-    no_args_is_help=True, help="Nights: run one without Airflow, list what was committed."
+quarantine_app = typer.Typer(
+    no_args_is_help=True, help="Refused rows: where they are and why, never what they hold."
 )
 drop_app = typer.Typer(no_args_is_help=True, help="Drops: what landed, what is held, release a held one.")
 ledger_app = typer.Typer(no_args_is_help=True, help="The ledger of disclosures.")
-app.add_typer(night_app, name="night")
+app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(drop_app, name="drop")
 app.add_typer(ledger_app, name="ledger")
-console = Console()
+#: a pipe has no width: nothing may be cut off there
+console = Console(width=None if sys.stdout.isatty() else 160)
+
+FeedId = Annotated[str, typer.Argument(help="feed id, as `leadhub status` shows it")]
+DropId = Annotated[str, typer.Argument(help="drop id, or the beginning of it")]
 
 
-def _site():
+def _site() -> Site:
     from leadhub.steps.site import open_site
 
     return open_site(connection_from_environment)
+
+
+def _table(*headers: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        table.add_column(header, overflow="fold", no_wrap=header in ("night", "drop", "as of", "row"))
+    return table
+
+
+def _manifest(site: Site, night: str) -> dict[str, Any]:
+    return site.lake.night(night) or {"tables": {}, "feeds": {}}
+
+
+def _drop(site: Site, feed: str, beginning: str) -> str:
+    """The one drop whose id begins so."""
+    found = [d.drop_id for d in site.landing.drops(site.feed(feed).id) if d.drop_id.startswith(beginning)]
+    if len(found) != 1:
+        raise TerminalError(
+            "state_invalid",
+            f"{len(found)} drops of [{feed}] have an id beginning so; see `leadhub drop list {feed}`",
+        )
+    return found[0]
+
+
+@app.command()
+def demo(
+    persons: Annotated[int, typer.Option(help="persons in the county")] = 5000,
+    keep_running: Annotated[bool, typer.Option(help="keep servers and Airflow up afterwards")] = False,
+) -> None:
+    """Two nights of a synthetic county through real servers and real DAGs (same as `make demo`)."""
+    # in a process of its own: the simulation knows leadhub, and leadhub does not know the simulation
+    order = [sys.executable, "-m", "simulation.demo", "--persons", str(persons)]
+    order += ["--keep-running"] if keep_running else []
+    raise typer.Exit(subprocess.run(order, cwd=site_settings.REPOSITORY).returncode)
+
+
+@app.command()
+def check(
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="files of one drop")],
+    feed: Annotated[str, typer.Option(help="feed id")],
+    table: Annotated[str | None, typer.Option(help="the table, where the name does not tell it")] = None,
+) -> None:
+    """Try files before they are dropped: the hub's own rules and words, nothing sent or kept.
+
+    Exit code 0: every row would be accepted. 1: rows would be refused. Else: the drop would be held.
+    """
+    from leadhub.steps.check import check as judge
+
+    done = judge(site_settings.load(), feed, paths, table)
+    for name, judged in done.judged.items():
+        counts = (
+            f"{judged.read:,} rows, {judged.accepted.num_rows:,} accepted, {judged.refused_rows:,} refused"
+        )
+        console.print(f"{done.names[name]}: {counts}", highlight=False, markup=False)
+    for fault in done.rejections:
+        where = f"{done.names[fault.table]}: row {fault.row}" + (
+            f", {fault.column}" if fault.column else ""
+        )
+        said = f"{where}: {fault.rule}: {fault.words.what} {fault.words.to_do}"
+        console.print(said, highlight=False, markup=False)
+    raise typer.Exit(1 if done.rejections else 0)
 
 
 @app.command()
@@ -63,7 +136,7 @@ def doctor() -> None:
     console.print(f"agreements: {', '.join(site.agreements)}")
     nights = site.lake.nights()
     if nights:
-        manifest = site.lake.night(nights[-1])
+        manifest = _manifest(site, nights[-1])
         for name, version in manifest["tables"].items():
             site.lake.read(name, version, columns=[])
         console.print(f"last night: {nights[-1]}, {len(manifest['tables'])} tables readable")
@@ -72,41 +145,54 @@ def doctor() -> None:
         console.print(f"ledger of {path.stem}: {ledger.head(path).seq} entries, unbroken")
 
 
-@night_app.command("run")
-def night_run(night: Annotated[str, typer.Argument(help="date of the night, such as 2026-11-20")]) -> None:
-    """Run every step of a night in order; what is done already stays as it is."""
+@app.command()
+def night(
+    date: Annotated[str, typer.Option(help="such as 2026-11-20; default: tonight")] = "",
+) -> None:
+    """Run every step of a night in order, without Airflow; what is done already stays as it is."""
     from leadhub.steps import run_night
 
-    run_night(_site(), night, lambda what: console.print(f"[dim]{what}[/dim]"))
-
-
-@night_app.command("list")
-def night_list() -> None:
-    """Committed nights, and what each feed brought."""
     site = _site()
-    table = Table("night", "feed", "status", "read", "accepted", "quarantined", "as of")
-    for night in site.lake.nights():
-        for feed, said in site.lake.night(night)["feeds"].items():
-            counts = said["counts"]
-            row = [
-                night,
-                feed,
-                said["status"],
-                *(f"{counts[c]:,}" for c in counts),
-                said["as_of"] or "never",
-            ]
-            table.add_row(*row)
-    console.print(table)
+    chosen = clock.check_night(date or clock.tonight(site.settings.time_zone))
+    run_night(site, chosen, lambda what: console.print(f"[dim]{what}[/dim]"))
+
+
+@app.command()
+def status() -> None:
+    """What a steward asks at seven: the last nights, what waits for a person, what partners got."""
+    from leadhub.steps.ingest import is_held
+
+    site = _site()
+    nights = site.lake.nights()
+    table = _table("night", "feed", "status", "read", "accepted", "quarantined", "as of", title="Nights")
+    for night in nights[-2:]:
+        for feed, said in _manifest(site, night)["feeds"].items():
+            counts = [f"{said['counts'][c]:,}" for c in ("read", "accepted", "quarantined")]
+            why = f" ({said['reason']})" if said["reason"] else ""
+            table.add_row(night, feed, said["status"] + why, *counts, said["as_of"] or "never")
+    console.print(table if nights else "No night was committed yet: run `leadhub night`, or the DAGs.")
+    held = [(f, d.drop_id) for f in site.feeds for d in site.landing.drops(f) if is_held(site, d)]
+    for feed, drop_id in held:
+        console.print(f"held: drop {drop_id} of {feed}; see `leadhub drop list {feed}`")
+    refused = Counter(row["feed"] for row in _open_rows(site))
+    for feed, rows in sorted(refused.items()):
+        console.print(f"quarantine: {rows:,} faults; see `leadhub quarantine show {feed}`")
+    delivered = _table("partner", "agreement", "in force until", "ledger entries", title="Partners")
+    for agreement in site.agreements.values():
+        chain = site.settings.var / "ledger" / f"{agreement.partner}.jsonl"
+        entries = ledger.head(chain).seq if chain.exists() else 0
+        delivered.add_row(agreement.partner, agreement.id, str(agreement.valid_until), f"{entries:,}")
+    console.print(delivered)
 
 
 @drop_app.command("list")
-def drop_list(feed: str) -> None:
+def drop_list(feed: FeedId) -> None:
     """What landed of a feed."""
     from leadhub.steps.ingest import is_held
 
     site = _site()
-    table = Table("night", "drop", "mode", "sequence", "files", "state")
-    for drop in site.landing.drops(feed):
+    table = _table("night", "drop", "mode", "sequence", "files", "state")
+    for drop in site.landing.drops(site.feed(feed).id):
         state = "held" if is_held(site, drop) else ""
         table.add_row(
             drop.night, drop.drop_id, drop.mode, str(drop.sequence), str(len(drop.members)), state
@@ -115,31 +201,64 @@ def drop_list(feed: str) -> None:
 
 
 @drop_app.command("release")
-def drop_release(feed: str, drop_id: str) -> None:
+def drop_release(feed: FeedId, drop: DropId) -> None:
     """Let a held drop be judged again; it joins the next night that runs."""
     from leadhub.steps.upkeep import release_drop
 
-    console.print(release_drop(_site(), feed, drop_id))
-
-
-@app.command()
-def quarantine(feed: Annotated[str, typer.Argument(help="feed id")]) -> None:
-    """Refused rows that nobody has corrected yet: where they are and why, never what they hold."""
     site = _site()
+    console.print(release_drop(site, feed, _drop(site, feed, drop)))
+
+
+def _open_rows(site: Site, feed: str | None = None) -> list[dict[str, Any]]:
     nights = site.lake.nights()
-    version = site.lake.night(nights[-1])["tables"].get(f"quarantine_{feed}") if nights else None
-    table = Table("table", "night", "drop", "row", "column", "reason", "open since")
-    if version is not None:
+    tables = _manifest(site, nights[-1])["tables"] if nights else {}
+    found = []
+    for name in [feed] if feed else site.feeds:
+        version = tables.get(f"quarantine_{site.feed(name).id}")
+        if version is not None:
+            found += site.lake.read(f"quarantine_{name}", version).to_pylist()
+    return found
+
+
+@quarantine_app.command("list")
+def quarantine_list() -> None:
+    """By feed, drop and reason, how many faults nobody has corrected yet."""
+    keys = ("feed", "drop_id", "night", "table", "column", "reason")
+    counts = Counter(tuple(row[k] or "" for k in keys) for row in _open_rows(_site()))
+    table = _table("feed", "drop", "night", "table", "column", "reason", "faults")
+    for kind, count in sorted(counts.items()):
+        table.add_row(*kind, f"{count:,}")
+    console.print(table if counts else "Nothing is in quarantine.")
+
+
+@quarantine_app.command("show")
+def quarantine_show(feed: FeedId) -> None:
+    """Every open fault of a feed, with its row in the agency's file."""
+    table = _table("table", "night", "drop", "row", "column", "reason", "open since")
+    rows = _open_rows(_site(), feed)
+    for row in rows:
         shown = ("table", "night", "drop_id", "row", "column", "reason", "opened_on")
-        for row in site.lake.read(f"quarantine_{feed}", version).to_pylist():
-            table.add_row(*(str(row[c] or "") for c in shown))
-    console.print(table)
+        table.add_row(*(str(row[c] or "") for c in shown))
+    console.print(table if rows else f"Nothing of {feed} is in quarantine.")
+
+
+@quarantine_app.command("replay")
+def quarantine_replay(feed: FeedId, drop: DropId) -> None:
+    """After a mapping or code list was put right: judge a drop's open rows again, with the next night."""
+    from leadhub.steps.upkeep import replay_drop
+
+    site = _site()
+    rows, passing = replay_drop(site, feed, _drop(site, feed, drop))
+    console.print(f"{rows:,} rows will be judged again with the next night; {passing:,} pass now")
 
 
 @ledger_app.command("verify")
-def ledger_verify(partner: str) -> None:
+def ledger_verify(partner: Annotated[str, typer.Argument(help="as agreements/*.yaml name it")]) -> None:
     """Check a partner's chain of disclosures; names the first bad entry."""
     path = site_settings.load().var / "ledger" / f"{partner}.jsonl"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.jsonl"))) or "none yet"
+        raise TerminalError("state_invalid", f"there is no ledger of that partner; there are: {known}")
     ledger.verify(path)
     console.print(f"{partner}: {ledger.head(path).seq} entries, unbroken")
 
@@ -161,7 +280,7 @@ def main() -> None:
     try:
         app()
     except LeadhubError as error:
-        Console(stderr=True).print(f"[red]{error.reason}[/red]: {error.message}")
+        typer.secho(f"{error.reason}: {error.message}", err=True, fg="red")
         raise SystemExit(error.exit_code) from None
 
 

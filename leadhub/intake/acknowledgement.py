@@ -11,7 +11,7 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from leadhub.foundation import files
@@ -190,22 +190,37 @@ def acknowledgement(
     )
 
 
-def rejection_report(feed: Feed, drop: Drop, judged: Mapping[str, Judged]) -> bytes:
-    """CSV (RFC 4180, UTF-8), one line a fault, by table and row; columns under the agency's names.
+class Rejection(NamedTuple):
+    """One fault, in the agency's own names; `column` is empty where the row as a whole is wrong."""
 
-    `row` is the spreadsheet row for CSV files, and the ordinal in the extract for other connectors.
-    """
+    table: str
+    source: str
+    row: int
+    column: str
+    rule: str
+    words: Words
+
+
+def rejections(feed: Feed, judged: Mapping[str, Judged]) -> Iterator[Rejection]:
+    """Every fault by table and row. `row` is the spreadsheet row for CSV files, else the ordinal."""
+    for table, result in sorted(judged.items()):
+        mapping = feed.tables[table]
+        for row, column, reason in zip(*(c.to_pylist() for c in result.refused.columns)):
+            shown = mapping.columns.get(column, column) if column else ""
+            yield Rejection(table, mapping.source, row, shown, reason, words(reason))
+
+
+def rejection_report(feed: Feed, drop: Drop, judged: Mapping[str, Judged]) -> bytes:
+    """CSV (RFC 4180, UTF-8), one line a fault."""
     sink = io.StringIO(newline="")
     writer = csv.writer(sink)
     writer.writerow(["file", "table", "row", "column", "rule", "what to do"])
-    for table, result in sorted(judged.items()):
-        mapping = feed.tables[table]
-        file = " + ".join(m.name for m in drop.of("rows", table)) or mapping.source
-        for row, column, reason in zip(*(c.to_pylist() for c in result.refused.columns)):
-            said = words(reason)
-            shown = mapping.columns.get(column, column) if column else ""
-            line = [file, mapping.source, row, shown, reason, f"{said.what} {said.to_do}"]
-            writer.writerow([_inert(v) for v in line])
+    names = {table: " + ".join(m.name for m in drop.of("rows", table)) for table in judged}
+    for fault in rejections(feed, judged):
+        to_do = f"{fault.words.what} {fault.words.to_do}"
+        file = names[fault.table] or fault.source
+        line = [file, fault.source, fault.row, fault.column, fault.rule, to_do]
+        writer.writerow([_inert(v) for v in line])
     return sink.getvalue().encode()
 
 

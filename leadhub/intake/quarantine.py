@@ -87,6 +87,14 @@ def refresh(
     return Quarantine(open=_table(others, kept, opened), cleared=_table(cleared))
 
 
+def rows_of(opened: pa.Table | None, drop: Drop, table: str) -> set[int]:
+    """The rows of one table of a drop that are still open."""
+    if opened is None:
+        return set()
+    own = (pl.col("drop_id") == drop.drop_id) & (pl.col("table") == table)
+    return set(pl.DataFrame(opened).filter(own)["row"].to_list())
+
+
 def _opened(drop: Drop, judged: Mapping[str, Judged], record_ids: Mapping[str, pa.Table]) -> pl.DataFrame:
     parts = [pl.DataFrame(SCHEMA.empty_table())]
     for table, result in judged.items():

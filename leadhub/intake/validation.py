@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import Reference, TableFacts
@@ -58,6 +59,13 @@ class Judged:
     @property
     def refused_rows(self) -> int:
         return self.read - self.accepted.num_rows
+
+    def only(self, rows: set[int]) -> Judged:
+        """The same judgement of these rows alone."""
+        chosen = pa.array(sorted(rows), self.refused.schema.field("row").type)
+        refused = self.refused.filter(pc.is_in(self.refused["row"], chosen))
+        accepted = self.accepted.filter(pc.is_in(self.accepted[ROW], chosen.cast(self.accepted[ROW].type)))
+        return Judged(accepted, refused, accepted.num_rows + len(refused["row"].unique()))
 
 
 def judge(

@@ -72,6 +72,12 @@ def is_held(site: Site, drop: Drop) -> bool:
     return any(site.landing.path(drop, mark).exists() for mark in marks)
 
 
+def _asked_again(site: Site, drop: Drop, base: Receipt) -> bool:
+    """Has a steward asked to judge an applied drop's open rows again, and no night done so since?"""
+    mark, applied_on = site.landing.path(drop, "replay.json"), base["applied"].get(drop.drop_id)
+    return applied_on is not None and mark.exists() and files.read_json(mark)["applied_on"] == applied_on
+
+
 def land(site: Site, feed_id: str, night: str) -> Receipt:
     """Bring in what the agency has. `waiting` until a nightly feed has come or its cut-off has passed.
 
@@ -88,11 +94,9 @@ def land(site: Site, feed_id: str, night: str) -> Receipt:
             for arrival in arrivals:
                 if arrival.status == "held" and arrival.drop:
                     hold(site, arrival.drop, arrival.reason or "conflicting_resubmission")
-            to_apply = [
-                d.drop_id
-                for d in site.landing.drops(feed_id)
-                if d.night <= night and d.drop_id not in base["applied"] and not is_held(site, d)
-            ]
+            drops = [d for d in site.landing.drops(feed_id) if d.night <= night and not is_held(site, d)]
+            to_apply = [d.drop_id for d in drops if d.drop_id not in base["applied"]]
+            replays = [d.drop_id for d in drops if _asked_again(site, d, base)]
             if not to_apply and feed.cadence == "nightly" and not _past_cutoff(site, feed, night):
                 return {"status": "waiting", "feed": feed_id, "night": night}
             receipt = {
@@ -100,6 +104,7 @@ def land(site: Site, feed_id: str, night: str) -> Receipt:
                 "feed": feed_id,
                 "night": night,
                 "drops": to_apply,
+                "replays": replays,
                 "arrivals": [
                     {
                         "status": a.status,
@@ -141,13 +146,15 @@ def validate(site: Site, feed_id: str, night: str) -> Receipt:
         version = site.lake.base(night)["tables"].get(name)
         opened = site.lake.read(name, version) if version is not None else None
         results = []
-        for drop_id in landed["drops"]:
+        # older first: what a new drop says of a record stands above an old one's
+        for drop_id in [*landed["replays"], *landed["drops"]]:
             drop = site.landing.find(feed_id, drop_id)
             if drop is None:
                 raise TerminalError(
                     "state_invalid", f"drop [{drop_id}] of [{feed_id}] is gone from landing"
                 )
-            result, opened = _judge_drop(site, feed, drop, night, opened)
+            again = drop_id in landed["replays"]
+            result, opened = _judge_drop(site, feed, drop, night, opened, again)
             results.append(result)
         for arrival in landed["arrivals"]:
             if arrival["drop_id"] not in landed["drops"]:
@@ -166,53 +173,69 @@ def validate(site: Site, feed_id: str, night: str) -> Receipt:
 
 
 def _judge_drop(
-    site: Site, feed: Feed, drop: Drop, night: str, opened: pa.Table | None
+    site: Site, feed: Feed, drop: Drop, night: str, opened: pa.Table | None, again: bool
 ) -> tuple[Receipt, pa.Table | None]:
     """The result of one drop, and the quarantine after it. Its words for the agency are written beside."""
     try:
-        found = judgement.judge(site, feed, drop, _history(site, feed.id, night), night)
+        if again:
+            found = judgement.judge_again(site, feed, drop, opened)
+        else:
+            found = judgement.judge(site, feed, drop, _history(site, feed.id, night), night)
     except TerminalError as error:
         if error.reason not in HELD:
             raise
+        if again:
+            # its rows stay open as they were; tonight's drops must not wait for that
+            return _result(drop, again=True, message=error.message), opened
         hold(site, drop, error.reason)
         _write_words(site, feed, night, drop, status="held", reason=error.reason, detail=error.message)
-        return {
-            "drop_id": drop.drop_id,
-            "held": error.reason,
-            "message": error.message,
-            "tables": {},
-        }, opened
+        return _result(drop, held=error.reason, message=error.message), opened
     state = quarantine.refresh(
         opened,
         drop=drop,
         judged=found.judged,
         record_ids=found.record_ids,
-        mode=drop.mode,
+        mode="delta" if again else drop.mode,
         accepted_ids=found.accepted_ids,
     )
+    on = night if again else drop.night
     _write_words(
-        site, feed, night, drop, status="landed", judged=found.judged, cleared=state.cleared.num_rows
+        site, feed, night, drop, on=on, status="landed", judged=found.judged, cleared=state.cleared.num_rows
     )
     report = acknowledgement.rejection_report(feed, drop, found.judged)
     if any(j.refused.num_rows for j in found.judged.values()):
-        name = acknowledgement.rejection_name(drop.night, drop.drop_id)
+        name = acknowledgement.rejection_name(on, drop.drop_id)
         files.write_bytes(_words(site, feed.id, night) / "rejections" / name, report)
+    return _result(drop, again=again, tables=found.counts(), cleared=state.cleared.num_rows), state.open
+
+
+def _result(
+    drop: Drop,
+    *,
+    held: str | None = None,
+    again: bool = False,
+    message: str = "",
+    tables: dict[str, dict[str, int]] | None = None,
+    cleared: int = 0,
+) -> Receipt:
     return {
         "drop_id": drop.drop_id,
-        "held": None,
-        "tables": found.counts(),
-        "cleared": state.cleared.num_rows,
-    }, state.open
+        "held": held,
+        "replay": again,
+        "message": message,
+        "tables": tables or {},
+        "cleared": cleared,
+    }
 
 
 def _words(site: Site, feed_id: str, night: str):
     return site.lake.root / "receipts" / night / feed_id / "outbox"
 
 
-def _write_words(site: Site, feed: Feed, night: str, drop: Drop, **said: Any) -> None:
-    names = drop.origin or tuple(m.name for m in drop.members)
-    text = acknowledgement.acknowledgement(feed=feed.id, night=drop.night, names=names, drop=drop, **said)
-    name = acknowledgement.acknowledgement_name(drop.night, drop.drop_id)
+def _write_words(site: Site, feed: Feed, night: str, drop: Drop, *, on: str = "", **said: Any) -> None:
+    names, on = drop.origin or tuple(m.name for m in drop.members), on or drop.night
+    text = acknowledgement.acknowledgement(feed=feed.id, night=on, names=names, drop=drop, **said)
+    name = acknowledgement.acknowledgement_name(on, drop.drop_id)
     files.write_bytes(_words(site, feed.id, night) / "acknowledgements" / name, text)
 
 

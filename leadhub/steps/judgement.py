@@ -13,7 +13,7 @@ from leadhub.foundation import openpgp
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import TableFacts
 from leadhub.identity import pseudonymise as pseudonyms
-from leadhub.intake import mapping, plausibility, tabular, validation
+from leadhub.intake import mapping, plausibility, quarantine, tabular, validation
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop, Member
 from leadhub.intake.mapping import Mapped
@@ -46,8 +46,39 @@ def judge(site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], nig
 
     Raises: TerminalError with one of `ingest.HELD` where the drop as a whole cannot be taken.
     """
-    facts, models = site.facts(feed), site.contracts(feed)
-    mapped = {
+    facts = site.facts(feed)
+    mapped, listed = _mapped(site, feed, drop), _listed(site, feed, drop)
+    judged = _judged(site, feed, drop, mapped, listed)
+    validation.check_share(judged, feed.refused_share_limit)
+    held = _held_keys(drop, mapped, listed, facts)
+    _check_plausible(site, feed, drop, night, mapped, held, history)
+    for table, keys in held.items():
+        site.landing.write_accepted(drop, f"keys.{table}", keys)
+    return _kept(site, feed, drop, mapped, judged)
+
+
+def judge_again(site: Site, feed: Feed, drop: Drop, opened: pa.Table | None) -> Judgement:
+    """Only the rows of an applied drop that still stand open, by the mapping and contract of today.
+
+    The rest of the drop was applied, or replaced by a later one: it must not come back.
+
+    Raises: TerminalError as `judge`.
+    """
+    return _kept(site, feed, drop, *open_rows(site, feed, drop, opened))
+
+
+def open_rows(
+    site: Site, feed: Feed, drop: Drop, opened: pa.Table | None
+) -> tuple[dict[str, Mapped], dict[str, Judged]]:
+    """The drop mapped, and the judgement of its open rows; nothing is written. Raises: as `judge`."""
+    mapped = _mapped(site, feed, drop)
+    judged = _judged(site, feed, drop, mapped, _listed(site, feed, drop))
+    return mapped, {t: j.only(quarantine.rows_of(opened, drop, t)) for t, j in judged.items()}
+
+
+def _mapped(site: Site, feed: Feed, drop: Drop) -> dict[str, Mapped]:
+    facts = site.facts(feed)
+    return {
         member.table: mapping.apply(
             _parse(site, feed, drop, member),
             facts[member.table],
@@ -57,7 +88,11 @@ def judge(site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], nig
         for member in drop.of("rows")
         if member.table
     }
-    listed = {
+
+
+def _listed(site: Site, feed: Feed, drop: Drop) -> dict[str, pa.Table]:
+    facts = site.facts(feed)
+    return {
         member.table: mapping.keys(
             _parse(site, feed, drop, member),
             facts[member.table],
@@ -67,14 +102,21 @@ def judge(site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], nig
         for member in drop.of("keys")
         if member.table
     }
-    judged = validation.judge(mapped, models, _judgeable(facts, drop, set(mapped), set(listed)), listed)
-    validation.check_share(judged, feed.refused_share_limit)
-    held = _held_keys(drop, mapped, listed, facts)
-    _check_plausible(site, feed, drop, night, mapped, held, history)
+
+
+def _judged(
+    site: Site, feed: Feed, drop: Drop, mapped: dict[str, Mapped], listed: dict[str, pa.Table]
+) -> dict[str, Judged]:
+    facts = _judgeable(site.facts(feed), drop, set(mapped), set(listed))
+    return validation.judge(mapped, site.contracts(feed), facts, listed)
+
+
+def _kept(
+    site: Site, feed: Feed, drop: Drop, mapped: dict[str, Mapped], judged: dict[str, Judged]
+) -> Judgement:
+    facts = site.facts(feed)
     for table, result in judged.items():
         site.landing.write_accepted(drop, table, result.accepted)
-    for table, keys in held.items():
-        site.landing.write_accepted(drop, f"keys.{table}", keys)
     return Judgement(
         judged,
         {t: _row_ids(site, feed, facts[t], m) for t, m in mapped.items()},

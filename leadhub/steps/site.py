@@ -29,6 +29,19 @@ _CONNECTORS = {
 }
 
 
+def contracts(feed: Feed) -> dict[str, Any]:
+    """Table → pandera model, in the order of the feed's tables. Raises: TerminalError `feed_invalid`."""
+    from schemas.contract import tables_of
+
+    models = tables_of(importlib.import_module(f"schemas.{feed.contract}"))
+    unknown = sorted(set(feed.tables) - set(models))
+    if unknown:
+        raise TerminalError(
+            "feed_invalid", f"[{feed.id}.yaml] maps tables that its contract lacks: {unknown}"
+        )
+    return {name: models[name] for name in feed.tables}
+
+
 @dataclass(frozen=True)
 class Site:
     """One installation. `connect` resolves connection ids (Airflow's in the DAGs, else the environment)."""
@@ -75,16 +88,7 @@ class Site:
         return found
 
     def contracts(self, feed: Feed) -> dict[str, Any]:
-        """Table → pandera model, in the order of the feed's tables."""
-        from schemas.contract import tables_of
-
-        models = tables_of(importlib.import_module(f"schemas.{feed.contract}"))
-        unknown = sorted(set(feed.tables) - set(models))
-        if unknown:
-            raise TerminalError(
-                "feed_invalid", f"[{feed.id}.yaml] maps tables that its contract lacks: {unknown}"
-            )
-        return {name: models[name] for name in feed.tables}
+        return contracts(feed)
 
     def facts(self, feed: Feed) -> dict[str, TableFacts]:
         """Table → facts of its contract."""

@@ -31,19 +31,21 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
         validated = site.lake.receipt(night, feed_id, "validate")
         if validated is None:
             raise TerminalError("night_incomplete", f"[{feed_id}] has no validated drops for night {night}")
-        ids = [d["drop_id"] for d in validated["drops"] if not d["held"]]
-        drops = [d for d in site.landing.drops(feed_id) if d.drop_id in ids]
+        again = {d["drop_id"] for d in validated["drops"] if d["replay"] and d["tables"]}
+        new = {d["drop_id"] for d in validated["drops"] if not d["replay"] and not d["held"]}
+        drops = [d for d in site.landing.drops(feed_id) if d.drop_id in again | new]
+        latest = [d for d in drops if d.drop_id in new]
         base = base_of(site, feed_id, night)
         tables, token_file, keys = {}, base["token_file"], dict(base["keys"])
         if not drops:
             tables = {t: {**c, "upserted": 0, "removed": 0} for t, c in base["tables"].items()}
         else:
             for name in feed.tables:
-                tables[name], tokens = _advance(site, feed, name, base, drops, night)
+                tables[name], tokens = _advance(site, feed, name, base, drops, again, night)
                 if tokens is not None:
                     token_file = site.lake.write_tokens(feed_id, tokens)
                 failpoints.reach("pseudonymise.between_tables")
-            for drop in drops:
+            for drop in latest:
                 keys |= judgement.key_counts(site, drop, feed.tables)
         failpoints.reach("pseudonymise.before_commit")
         receipt = {
@@ -53,16 +55,19 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
             "tables": tables,
             "token_file": token_file,
             "keys": keys,
-            "applied": {d.drop_id: d.night for d in drops},
-            "watermark": drops[-1].watermark if drops else base["watermark"],
+            "applied": {d.drop_id: night for d in drops},
+            "watermark": latest[-1].watermark if latest else base["watermark"],
         }
         return site.lake.put_receipt(night, feed_id, "pseudonymise", receipt)
 
 
 def _advance(
-    site: Site, feed: Feed, name: str, base: Receipt, drops: list[Drop], night: str
+    site: Site, feed: Feed, name: str, base: Receipt, drops: list[Drop], again: set[str], night: str
 ) -> tuple[dict[str, int], pa.Table | None]:
-    """One table through the night's drops, from the base version to a new one."""
+    """One table through the night's drops, from the base version to a new one.
+
+    Of drops judged `again` only the rows count, not what their source held then.
+    """
     facts, core = site.facts(feed)[name], core_table(feed.id, name)
     known = base["tables"].get(name)
     state = site.lake.read(core, known["version"]) if known else None
@@ -78,7 +83,7 @@ def _advance(
             rows, facts, feed=feed.id, agency=feed.agency, night=night, keys=site.keys
         )
         source_ids = None
-        if site.landing.path(drop, f"accepted/keys.{name}").exists():
+        if drop.drop_id not in again and site.landing.path(drop, f"accepted/keys.{name}").exists():
             held = site.landing.read_accepted(drop, f"keys.{name}")
             source_ids = pseudonyms.record_ids(held, facts, feed=feed.id, keys=site.keys)
         mode: Literal["full", "delta"] = "delta" if source_ids is None else drop.mode

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from leadhub.foundation import clock
+from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
+from leadhub.intake.quarantine import rows_of
+from leadhub.steps import ingest, judgement
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
@@ -70,3 +72,33 @@ def release_drop(site: Site, feed_id: str, drop_id: str) -> str:
         )
     mark.unlink()
     return f"drop {drop_id} of {feed_id} will be judged with the next night"
+
+
+def replay_drop(site: Site, feed_id: str, drop_id: str) -> tuple[int, int]:
+    """A steward's word, after a mapping or code list was put right: judge a drop's open rows again.
+
+    The next night applies those that pass. Gives how many are open, and how many would pass now.
+
+    Raises: TerminalError `state_invalid` where the drop has no open rows, or its values are destroyed.
+    """
+    feed = site.feed(feed_id)
+    drop = site.landing.find(feed.id, drop_id)
+    nights = site.lake.nights()
+    manifest = (site.lake.night(nights[-1]) if nights else None) or {"tables": {}, "feeds": {}}
+    applied = manifest["feeds"].get(feed_id, {}).get("applied", {})
+    version = manifest["tables"].get(f"quarantine_{feed_id}")
+    opened = site.lake.read(f"quarantine_{feed_id}", version) if version is not None else None
+    if drop is None or not any(rows_of(opened, drop, t) for t in feed.tables):
+        raise TerminalError(
+            "state_invalid",
+            f"no row of drop [{drop_id}] of [{feed_id}] is open; see `leadhub quarantine list`",
+        )
+    if ingest.is_held(site, drop):
+        raise TerminalError(
+            "state_invalid",
+            f"drop [{drop_id}] of [{feed_id}] is held, or its values are destroyed; release it, or ask the "
+            "agency to send it again",
+        )
+    _, judged = judgement.open_rows(site, feed, drop, opened)
+    files.write_json(site.landing.path(drop, "replay.json"), {"applied_on": applied[drop_id]})
+    return sum(j.read for j in judged.values()), sum(j.accepted.num_rows for j in judged.values())
