@@ -100,9 +100,7 @@ def check(
         )
         console.print(f"{done.names[name]}: {counts}", highlight=False, markup=False)
     for fault in done.rejections:
-        where = f"{done.names[fault.table]}: row {fault.row}" + (
-            f", {fault.column}" if fault.column else ""
-        )
+        where = f"{done.names[fault.table]}: row {fault.row}, {fault.column or 'as a whole'}"
         said = f"{where}: {fault.rule}: {fault.words.what} {fault.words.to_do}"
         console.print(said, highlight=False, markup=False)
     raise typer.Exit(1 if done.rejections else 0)

@@ -97,6 +97,10 @@ class DaServer:
         """Replace the faults; each counts the requests that match it from now on."""
         self._app.script(faults)
 
+    def forget_pushes(self) -> None:
+        self.received.clear()
+        self._answers.clear()
+
     def expire_tokens(self) -> None:
         self._tokens.clear()
 

@@ -196,7 +196,8 @@ class Landing:
 
         Raises: TerminalError `invalid_envelope`, `key_missing`, `wrong_key`.
         """
-        data = envelope.decrypt(self.path(drop, member.name).read_bytes(), self._data_key(drop))
+        key = self._data_key(drop)
+        data = envelope.decrypt(self.path(drop, member.name).read_bytes(), key)
         if files.sha256_bytes(data) != member.sha256:
             raise TerminalError("invalid_envelope", f"[{member.name}] differs from its receipt")
         return data
@@ -212,8 +213,9 @@ class Landing:
             writer.close()
 
     def read_accepted(self, drop: Drop, table: str) -> pa.Table:
+        key = self._data_key(drop)
         sealed = self.path(drop, f"accepted/{table}").read_bytes()
-        return pa.ipc.open_stream(envelope.decrypt(sealed, self._data_key(drop))).read_all()
+        return pa.ipc.open_stream(envelope.decrypt(sealed, key)).read_all()
 
     def destroy(self, drop: Drop) -> dict[str, Any]:
         """Destroy the key, then the bytes; the receipt stays. Returns the certificate of destruction."""

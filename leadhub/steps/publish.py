@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from leadhub.casework import Casework
 from leadhub.foundation import clock, files
-from leadhub.foundation.errors import TerminalError, TransientError
+from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import Protection, Sensitivity, TableFacts
 from leadhub.identity import sealing
 from leadhub.permission import agreements, consent, disclosure
@@ -239,13 +239,15 @@ def _push(site: Site, agreement: Agreement, receipt: Receipt) -> dict[str, Any]:
     from connectors.rest import push_changes
 
     channel, remote = _publication(site, agreement).channel, receipt["remote"]
-    manifest = json.loads(channel.read(f"{remote}/manifest.json") or b"{}")
-    names = {f["name"]: f.get("encrypted", f)["name"] for f in manifest["files"]}
+    manifest = channel.read(f"{remote}/manifest.json")
+    listed = json.loads(manifest)["files"] if manifest else []
+    names = {f["name"]: f.get("encrypted", f)["name"] for f in listed}
     changed = f"{agreement.dataset}_changes.csv"
-    name = names[changed if changed in names else f"{agreement.dataset}.csv"]
+    name = names.get(changed) or names.get(f"{agreement.dataset}.csv", changed)
     data = channel.read(f"{remote}/{name}")
     if data is None:
-        raise TransientError("delivery_failed", f"[{remote}/{name}] left the outbox before it was pushed")
+        # whoever empties the outbox has the delivery: there is nothing left to tell
+        return {"status": "fetched_before"}
     payload = {
         "dataset": agreement.dataset,
         "night": receipt["night"],

@@ -1,0 +1,154 @@
+"""A steward at seven, a clerk before a drop: the command line on a real night's state."""
+
+import csv
+import re
+import shutil
+import sys
+
+import polars as pl
+import pytest
+
+from connectors.base import connection_from_environment
+from leadhub import cli
+from leadhub.foundation.settings import Settings
+from leadhub.steps import run_night
+from leadhub.steps.site import open_site
+
+pytestmark = pytest.mark.timeout(300)
+CLINIC = "harbor_case_management"
+
+
+@pytest.fixture(scope="module")
+def after(nights, tmp_path_factory):
+    nights.restore()
+    assert nights.run() == 0
+    where = tmp_path_factory.mktemp("after")
+    nights.save(where)
+    yield where
+    nights.restore()
+
+
+@pytest.fixture
+def leadhub(nights, after, monkeypatch, capsys):
+    """The command, as typed: (exit code, what it printed)."""
+    nights.restore(after)
+    monkeypatch.setenv("LEADHUB_VAR", str(nights.var))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["leadhub", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return ended.value.code or 0, said.out + said.err
+
+    monkeypatch.setattr(cli.console, "_width", 200)
+    return run
+
+
+def test_status_names_nights_and_what_waits(leadhub, nights):
+    code, said = leadhub("status")
+    assert code == 0
+    for word in (nights.night(1), CLINIC, "complete", "quarantine show da_cases", "district_attorney"):
+        assert word in said
+
+
+def test_quarantine_list_and_show_agree(leadhub):
+    code, listed = leadhub("quarantine", "list")
+    assert code == 0
+    assert "unparsable_date" in listed
+    code, shown = leadhub("quarantine", "show", CLINIC)
+    assert code == 0
+    assert "date_of_birth" in shown
+    of_clinic = [int(line.split()[-1]) for line in listed.splitlines() if line.startswith(f" {CLINIC}")]
+    assert sum(of_clinic) == sum(1 for line in shown.splitlines() if re.search(r"\b20\d\d-", line)) > 0
+
+
+def test_the_same_night_again_is_done_already(leadhub, nights):
+    code, _ = leadhub("night", "--date", nights.night(1))
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        (["night", "--date", "2026-13-45"], 43, "a date such as"),
+        (["drop", "list", "nowhere"], 44, "there is no feed [nowhere]"),
+        (["drop", "release", "da_cases", "ffff"], 70, "leadhub drop list da_cases"),
+        (["quarantine", "show", "nowhere"], 44, "feeds/*.yaml"),
+        (["quarantine", "replay", "da_cases", "ffff"], 70, "leadhub drop list da_cases"),
+        (["ledger", "verify", "nobody"], 70, "there are: district_attorney"),
+        (["check", "a.csv", "--feed", "nowhere"], 44, "there are: da_cases"),
+        (["check", "a.csv", "--feed", "police_records"], 44, "read from its agency's system"),
+        (["check", "a.csv", "--feed", CLINIC], 64, "}_YYYYMMDD_NN.csv, or say --table"),
+        (["check", "clients_20261101_01.csv", "--feed", CLINIC], 55, "No such file"),
+        (["check", "clients_20261101_01.csv.pgp", "--feed", CLINIC], 55, "before you encrypt"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_a_users_mistake_is_one_clear_line(leadhub, command, code, says):
+    found, said = leadhub(*command)
+    assert found == code
+    assert says in " ".join(said.split())
+
+
+def test_without_a_state_the_next_step_is_told(leadhub, monkeypatch, tmp_path):
+    monkeypatch.setenv("LEADHUB_VAR", str(tmp_path))
+    code, said = leadhub("status")
+    assert code == 41
+    assert "leadhub init" in said
+
+
+def test_check_says_before_the_drop_what_the_hub_says_after_it(leadhub, nights, after):
+    sent = nights.before / "sftp" / CLINIC / "inbox"
+    code, said = leadhub("check", *(str(p) for p in sorted(sent.glob("*.csv"))), "--feed", CLINIC)
+    assert code == 1
+    before = set(re.findall(r"^(\S+): row (\d+), (.+?): ([a-z_:]+): ", said, re.MULTILINE))
+    [report] = (after / "sftp" / CLINIC / "outbox" / "rejections").glob("*.csv")
+    with report.open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    told = {(r["file"], r["row"], r["column"] or "as a whole", r["rule"]) for r in rows}
+    assert before == told != set()
+
+
+def test_check_of_good_rows_passes(leadhub, nights, tmp_path):
+    [sent] = (nights.before / "sftp" / CLINIC / "inbox").glob("clients_*.csv")
+    header, first = sent.read_text().splitlines()[:2]
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{header}\n{first}\n")
+    code, said = leadhub("check", str(path), "--feed", CLINIC, "--table", "clients")
+    assert (code, said.strip()) == (0, "mine.csv: 1 rows, 1 accepted, 0 refused")
+
+
+def test_a_replay_applies_what_a_corrected_mapping_lets_pass(leadhub, nights, tmp_path, monkeypatch):
+    """The District Attorney has a new decision code: agreed, mapped, judged again; nothing else changes."""
+    shutil.copytree(Settings().feeds, tmp_path / "feeds")
+    mapping = tmp_path / "feeds" / "da_cases.yaml"
+    mapping.write_text(mapping.read_text().replace('{"LEAD":', '{"GRANTED": "DIVERTED_LEAD", "LEAD":'))
+    monkeypatch.setenv("LEADHUB_FEEDS", str(tmp_path / "feeds"))
+    site = open_site(connection_from_environment, Settings(var=nights.var, feeds=tmp_path / "feeds"))
+    [drop] = site.landing.drops("da_cases")
+
+    def held() -> tuple[pl.DataFrame, pl.DataFrame]:
+        tables = site.lake.night(site.lake.nights()[-1])["tables"]
+        names = ("core_da_cases__decisions", "quarantine_da_cases")
+        return tuple(pl.DataFrame(pl.from_arrow(site.lake.read(n, tables[n]))) for n in names)
+
+    decisions, opened = held()
+    code, said = leadhub("quarantine", "replay", "da_cases", drop.drop_id[:8])
+    assert code == 0
+    assert f"{opened['row'].len()} rows will be judged again" in said
+    assert "; 1 pass now" in said
+    run_night(site, nights.night(2))
+    again, still = held()
+    assert again.height == decisions.height + 1
+    assert decisions.join(again, on="record_id", how="anti").height == 0, "none is lost"
+    assert opened.height - still.height == 1
+    assert "unknown_code" not in still.filter(table="decisions")["reason"].to_list()
+    closed = site.lake.night(nights.night(2))["feeds"]["da_cases"]
+    assert closed["counts"] == {"read": opened.height, "accepted": 1, "quarantined": still.height}
+    assert closed["keys"] == site.lake.night(nights.night(1))["feeds"]["da_cases"]["keys"]
+    receipt = site.lake.receipt(nights.night(2), "da_cases", "land")
+    assert receipt["replays"] == [drop.drop_id]
+    code, said = leadhub("quarantine", "replay", CLINIC, drop.drop_id)
+    assert code == 70
