@@ -1,4 +1,4 @@
-"""Retention: keys of old drops are destroyed, table versions and tokens that no kept night names are gone."""
+"""Retention: keys of old drops are destroyed; versions and tokens that no kept night names are gone."""
 
 import pytest
 
