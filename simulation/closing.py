@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import polars as pl
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -88,10 +89,17 @@ def summary(of: Site, county: County, seconds: dict[str, float]) -> dict[str, An
     return {"persons": county.persons, "seed": county.seed, "nights": nights, "ledger_entries": ledgers}
 
 
+def _table(*headers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
 def show(found: dict[str, Any], console: Console) -> None:
     """The summary as tables for a steward."""
     for night in found["nights"]:
-        feeds = Table("feed", "status", "read", "accepted", "quarantined", "as of", title_justify="left")
+        feeds = _table("feed", "status", "read", "accepted", "quarantined", "as of")
         feeds.title = f"night {night['night']}: {night['seconds']} s"
         for column in feeds.columns[2:5]:
             column.justify = "right"
@@ -105,7 +113,7 @@ def show(found: dict[str, Any], console: Console) -> None:
             f"(truth {linked['persons_true']:,}): precision {linked['precision']:.4f}, "
             f"recall {linked['recall']:.4f}; {night['discrepancies']} discrepancies for the stewards"
         )
-        sent = Table("partner", "dataset", "delivery", "rows", "where")
+        sent = _table("partner", "dataset", "delivery", "rows", "where")
         sent.columns[3].justify = "right"
         for said in night["deliveries"]:
             row = [said["partner"], said["dataset"], f"no. {said['sequence']}", f"{said['rows']:,}"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -22,7 +23,8 @@ from simulation import closing
 from simulation.embedded_airflow import EmbeddedAirflow
 from simulation.stage import Stage, free_port
 
-console = Console()
+#: a pipe has no width: nothing may be cut off there
+console = Console(width=None if sys.stdout.isatty() else 160)
 
 
 def expected_dags(airflow_free_feeds: list[str], partners: list[str]) -> set[str]:
