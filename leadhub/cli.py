@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.base import connection_from_environment
+from leadhub import cli_linkage
 from leadhub.foundation import clock, files, ledger, openpgp
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
@@ -34,6 +35,7 @@ ledger_app = typer.Typer(no_args_is_help=True, help="The ledger of disclosures."
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(drop_app, name="drop")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(cli_linkage.app, name="linkage")
 #: a pipe has no width: nothing may be cut off there
 console = Console(width=None if sys.stdout.isatty() else 160)
 

@@ -54,6 +54,8 @@ REASONS: dict[str, int] = {
     "night_incomplete": 68,
     "identifier_in_release": 69,
     "state_invalid": 70,
+    "linkage_schema_invalid": 71,
+    "linkage_input_invalid": 72,
 }
 
 

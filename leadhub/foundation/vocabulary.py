@@ -33,6 +33,7 @@ IDENTIFIER_KINDS = (
     "middle_name",
     "suffix",
     "date_of_birth",
+    "birth_year",
     "sex",
     "ssn4",
     "nysid",

@@ -61,5 +61,12 @@ def to_array(values: pl.Series) -> pa.Array:
     return values.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
 
 
+def to_arrow_dictionary(values: pl.Series) -> pa.DictionaryArray:
+    """A column with each distinct value stored once."""
+    array = values.to_arrow(compat_level=pl.CompatLevel.oldest())
+    encoded = array.dictionary_encode()
+    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
 def to_series(values: pa.Array | pa.ChunkedArray, name: str = "value") -> pl.Series:
     return pl.Series(name, pl.from_arrow(values))

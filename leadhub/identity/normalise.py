@@ -12,8 +12,9 @@ Rules, in the order in which they act (`RULES` numbers them: a change makes new 
   every 1 January (its year is kept), ssn4 0000, telephone numbers of one digit, ZIP 00000. A person
   really born on 1 January loses birth-date keys; the thousands with an invented one do not meet.
   "Null", "None" and single letters are names.
-- **Telephone**: last ten digits. **ZIP**: first five. **Address**: house number and street without
-  unit, direction or kind of street, since clerks differ in these.
+- **Telephone**: last ten digits. **ZIP**: first five; a postal code of another country its letters and
+  digits. **City**: letters. **Address**: house number and street without unit, direction or kind of
+  street, since clerks differ in these.
 
 Every function takes and gives columns of equal length; null stays null.
 """
@@ -25,7 +26,7 @@ import polars as pl
 from leadhub.identity import keyed, nicknames
 
 #: raised with every change of a rule in this module or of the nickname classes
-RULES = 1
+RULES = 2
 
 _LETTERS = {
     **dict(zip("ØŁĐÐĦŊÞÆŒẞ", ("O", "L", "D", "D", "H", "N", "TH", "AE", "OE", "SS"))),
@@ -122,8 +123,18 @@ def phone(values: pl.Series) -> pl.Series:
     return _drop_matching(ten, fill_in)
 
 
-def zip5(values: pl.Series) -> pl.Series:
-    return text(values).str.extract(r"^(\d{5})", 1).replace({"00000": None, "99999": None})
+def postal_code(values: pl.Series) -> pl.Series:
+    """A ZIP code's first five digits; of other postal codes the letters and digits, three to ten."""
+    plain = text(values).str.replace_all(r"[^A-Z0-9]", "")
+    us = plain.str.extract(r"^(\d{5})(?:\d{4})?$", 1)
+    other = plain.str.extract(r"^([A-Z0-9]{3,10})$", 1)
+    code = pl.select(pl.coalesce(us, other)).to_series()
+    return _drop_matching(code, r"^(?:0+|9+|UNKNOWN|NONE|UNK)$")
+
+
+def city(values: pl.Series) -> pl.Series:
+    letters = _letters(text(values).str.replace(r"^ST\.?\s+", "SAINT"))
+    return _drop_matching(letters, r"^(?:UNKNOWN|UNK|NONE|REFUSED|HOMELESS|TRANSIENT)$")
 
 
 def nysid(values: pl.Series) -> pl.Series:
@@ -155,15 +166,19 @@ def house_number(addresses: pl.Series) -> pl.Series:
 
 
 def birth_date(values: pl.Series) -> pl.Series:
-    """Date; null for 1 January, for years up to 1901 and from 2100."""
-    years = values.dt.year().is_between(1902, 2099)
+    """Date; null for 1 January and from 2100."""
     default = (values.dt.month() == 1) & (values.dt.day() == 1)
-    return values.set(~(years & ~default), None)
+    return values.set(default | (values.dt.year() >= 2100), None)
 
 
-def birth_year(values: pl.Series) -> pl.Series:
-    years = values.dt.year()
-    return years.set(~years.is_between(1902, 2099), None).cast(pl.String)
+def birth_year(dates: pl.Series) -> pl.Series:
+    """Year of a date; null for 1 January 1900 and 1901, which systems fill in."""
+    fill_in = (dates.dt.ordinal_day() == 1) & dates.dt.year().is_in([1900, 1901])
+    return _stated_year(dates.dt.year().set(fill_in, None).cast(pl.String))
+
+
+def _stated_year(values: pl.Series) -> pl.Series:
+    return values.str.extract(r"^\s*(1[0-9]{3}|20[0-9]{2})(?:\.0)?\s*$", 1)
 
 
 def shared_id(values: pl.Series) -> pl.Series:
@@ -202,7 +217,8 @@ _BY_KIND = {
     "middle_name": first_name,
     "ssn4": ssn4,
     "phone": phone,
-    "zip": zip5,
+    "zip": postal_code,
+    "city": city,
     "nysid": nysid,
     "address_line": address,
 }
@@ -211,9 +227,9 @@ _BY_KIND = {
 def normalise(identifiers: pl.DataFrame) -> pl.DataFrame:
     """Columns named by identifier kind → the same kinds normalised; kinds not given are null.
 
-    `date_of_birth` is a date and stays one (`birth_year` beside it), all others are text. `city` is not
-    used, the ZIP code says more; nor is `sex`: half of all strangers agree on it, and agencies record it
-    differently for the people whom that would hurt. No error is possible: what cannot be read is missing.
+    `date_of_birth` is a date and stays one, all others are text; `birth_year` is the date's, or as given.
+    `sex` is not used: half of all strangers agree on it, and agencies record it differently for the people
+    whom that would hurt. No error is possible: what cannot be read is missing.
     """
     given = {name: identifiers.get_column(name) for name in identifiers.columns}
     empty = pl.Series("empty", [None] * identifiers.height, dtype=pl.String)
@@ -224,7 +240,8 @@ def normalise(identifiers: pl.DataFrame) -> pl.DataFrame:
     split = keyed.by_distinct(surname, suffix_in_surname)
     born = given.get("date_of_birth", empty.cast(pl.Date)).cast(pl.Date)
     out["date_of_birth"] = keyed.by_distinct(born, birth_date)
-    out["birth_year"] = keyed.by_distinct(born, birth_year)
+    year = keyed.by_distinct(given.get("birth_year", empty).cast(pl.String), _stated_year)
+    out["birth_year"] = pl.select(pl.coalesce(keyed.by_distinct(born, birth_year), year)).to_series()
     frame = pl.DataFrame({k: v.alias(k) for k, v in out.items()})
     frame = frame.with_columns(suffix=pl.coalesce(stated, split))
     return _without_nobodies(frame)

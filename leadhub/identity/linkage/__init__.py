@@ -1,8 +1,8 @@
 """Tables of tokens in, scored pairs and clusters out. Pure; the order of the input does not matter.
 
-Candidates (`candidates`) are weighed (`weights`), the sure ones become links, links become clusters
-(`clusters`); what the match keys are is data (`schema`). A night's clusters are not yet persons: the
-crosswalk gives them ids that last.
+Candidates (`candidates`) are compared field by field (`comparison`) and weighed by a model (`model`) that is
+declared by the schema or learnt without labels (`training`); the sure ones become links, links become
+clusters (`clusters`). A night's clusters are not yet persons: the crosswalk gives them ids that last.
 """
 
 from __future__ import annotations
@@ -14,77 +14,138 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.identity import keyed
-from leadhub.identity.linkage import candidates, clusters, weights
-from leadhub.identity.linkage.candidates import Records
+from leadhub.identity.linkage import candidates, clusters, training
 from leadhub.identity.linkage.clusters import Links
-from leadhub.identity.linkage.weights import Weighed
+from leadhub.identity.linkage.comparison import Compared, code_names, compare
+from leadhub.identity.linkage.model import NYSID_BITS, Model
+from leadhub.identity.linkage.records import NULL, Records, encode
+from leadhub.identity.linkage.schema import UNKNOWN, LinkageSchema, Tier, person
+
+#: log₂ odds from which a pair is linked: more likely one person than not
+LINK_BITS = 0.0
+#: log₂ odds from which a pair that is not linked is shown to a steward
+REVIEW_BITS = -5.0
+#: log₂ odds down to which two records may still be brought together by a third
+APART_BITS = -9.0
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Candidate pairs by row numbers, how far they agree, and what that is worth under `model`."""
+
+    left: np.ndarray
+    right: np.ndarray
+    compared: Compared
+    rarity: dict[str, np.ndarray]
+    bits: np.ndarray
+    same_nysid: np.ndarray
+    other_nysid: np.ndarray
+    model: Model
+    left_out: pa.Table
 
 
 @dataclass(frozen=True)
 class Linked:
     """What one night's linking found.
 
-    - `pairs`: left, right (record ids, left < right), weight_bits, keys (the shared match keys, the rule
-      of the link), status: `linked`; `weak` (too little evidence); `rival` (a better or equal match in a
-      feed that holds each person once); `conflict` (it would join what cannot be one person). All but
-      `linked` are for a steward's eyes.
+    - `pairs`: left, right (record ids, left < right), weight_bits, evidence (the level of each field),
+      status: `linked`; `weak` (too little evidence); `rival` (a better or equal match in a feed that holds
+      each person once); `conflict` (it would join what cannot be one person). All but `linked` are for a
+      steward's eyes.
     - `clusters`: record_id, feed, cluster (the smallest record id in it); every record stands in one.
-    - `left_out`: key, blocks, records: blocks too large to compare.
+    - `left_out`: key, blocks, records, pairs: blocks too large to compare.
+    - `model`: what the pairs were weighed with.
     """
 
     pairs: pa.Table
     clusters: pa.Table
     left_out: pa.Table
+    model: Model
 
 
-def link(records: pa.Table, *, one_per_person: frozenset[str]) -> Linked:
-    """Link the token tables of all feeds, concatenated (`tokens.COLUMNS`).
-
-    `one_per_person` names the feeds that hold each person once.
-
-    Raises: TerminalError `state_invalid` where a record id stands twice.
-    """
-    known = candidates.encode(records, one_per_person)
-    left, right, left_out = candidates.find(known)
-    weighed = weights.weigh(known, left, right)
-
-    status = np.where(weighed.bits >= weights.LINK_BITS, "linked", "weak").astype(object)
-    status[weighed.other_nysid] = "conflict"
-    sure = np.flatnonzero(status == "linked")
-    lost = clusters.rivals(known, Links(left[sure], right[sure], weighed.bits[sure]))
-    status[sure[lost]] = "rival"
-
-    sure = sure[~lost]
-    apart = weighed.bits <= weights.APART_BITS
-    links = Links(left[sure], right[sure], weighed.bits[sure])
-    label, dropped = clusters.build(known, links, left[apart], right[apart])
-    status[sure[dropped]] = "conflict"
-    return Linked(
-        pairs=_pairs(known, left, right, weighed, status),
-        clusters=_clusters(known, label),
-        left_out=left_out,
+def weigh(records: Records, model: Model | None = None) -> Weighed:
+    """Find, compare and weigh pairs; without `model`, one is learnt from them."""
+    found = candidates.find(records)
+    compared = compare(records, found)
+    rarity = training.rarity(records, found.left, found.right, compared)
+    model = model or training.train(records, found.left, found.right, compared, rarity)
+    bits = model.weigh(compared.codes, rarity)
+    one, other = records.nysid[found.left], records.nysid[found.right]
+    known = (one != NULL) & (other != NULL)
+    bits[known & (one == other)] = NYSID_BITS
+    return Weighed(
+        left=found.left,
+        right=found.right,
+        compared=compared,
+        rarity=rarity,
+        bits=bits,
+        same_nysid=known & (one == other),
+        other_nysid=known & (one != other),
+        model=model,
+        left_out=found.left_out,
     )
 
 
-def _pairs(
-    records: Records, left: np.ndarray, right: np.ndarray, weighed: Weighed, status: np.ndarray
-) -> pa.Table:
-    shown = np.flatnonzero(weighed.bits >= weights.REVIEW_BITS)
-    rules = {
-        (mask, nysid): weights.key_names(mask, nysid=nysid)
-        for mask, nysid in set(zip(weighed.shared[shown].tolist(), weighed.same_nysid[shown].tolist()))
-    }
-    masks = zip(weighed.shared[shown].tolist(), weighed.same_nysid[shown].tolist())
+def link(
+    table: pa.Table,
+    *,
+    one_per_person: frozenset[str],
+    schema: LinkageSchema | None = None,
+    model: Model | None = None,
+    tier: Tier | None = None,
+) -> Linked:
+    """Link the token tables of all feeds, concatenated (`tokens.columns`).
+
+    `one_per_person` names the feeds that hold each person once. Without `model`, one is learnt.
+
+    Raises: TerminalError `state_invalid` where a record id stands twice.
+    """
+    records = encode(table, one_per_person, schema or person(), tier)
+    weighed = weigh(records, model)
+    left, right, bits = weighed.left, weighed.right, weighed.bits
+
+    status = np.where(bits >= LINK_BITS, "linked", "weak").astype(object)
+    status[weighed.other_nysid] = "conflict"
+    sure = np.flatnonzero(status == "linked")
+    lost = clusters.rivals(records, Links(left[sure], right[sure], bits[sure]))
+    status[sure[lost]] = "rival"
+
+    sure = sure[~lost]
+    apart = bits <= APART_BITS
+    links = Links(left[sure], right[sure], bits[sure])
+    label, dropped = clusters.build(records, links, left[apart], right[apart])
+    status[sure[dropped]] = "conflict"
+    return Linked(
+        pairs=_pairs(records, weighed, status),
+        clusters=_clusters(records, label),
+        left_out=weighed.left_out,
+        model=weighed.model,
+    )
+
+
+def _pairs(records: Records, weighed: Weighed, status: np.ndarray) -> pa.Table:
+    shown = np.flatnonzero(weighed.bits >= REVIEW_BITS)
     frame = pl.DataFrame(
         {
-            "left": records.ids.gather(left[shown]),
-            "right": records.ids.gather(right[shown]),
-            "weight_bits": weighed.bits[shown].round(3),
-            "keys": pl.Series([rules[m] for m in masks], dtype=pl.String),
+            "left": records.ids.gather(weighed.left[shown]),
+            "right": records.ids.gather(weighed.right[shown]),
+            "weight_bits": weighed.bits[shown].astype(np.float64).round(3),
+            "evidence": evidence(records, weighed.compared.codes[:, shown], weighed.same_nysid[shown]),
             "status": pl.Series(status[shown].tolist(), dtype=pl.String),
         }
     )
     return keyed.to_arrow(frame.sort("left", "right"))
+
+
+def evidence(records: Records, codes: np.ndarray, same_nysid: np.ndarray) -> pl.Series:
+    """"last exact, first nickname, …" for each pair; fields that say nothing are left out."""
+    names = [code_names(f, records.tier) for f in records.schema.fields.values()]
+    columns = [pl.Series("nysid", np.where(same_nysid, "nysid", None).tolist(), dtype=pl.String)]
+    for field, said, row in zip(records.schema.fields, names, codes):
+        text = pl.Series([None if c == UNKNOWN else f"{field} {n}" for c, n in enumerate(said)])
+        columns.append(text.gather(row.astype(np.uint32)).alias(field))
+    frame = pl.DataFrame(columns)
+    return frame.select(pl.concat_str(pl.all(), separator=", ", ignore_nulls=True)).to_series()
 
 
 def _clusters(records: Records, label: np.ndarray) -> pa.Table:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from leadhub.identity.linkage.candidates import NULL, NYSID, Records
+from leadhub.identity.linkage.graph import components
+from leadhub.identity.linkage.records import NULL, Records
 
 #: two rivals for the one place in a feed must lie this far apart, or neither is taken
 RIVAL_BITS = 2.0
@@ -61,22 +62,9 @@ def _losing(records: Records, links: Links, gone: np.ndarray, rule: pl.Expr) -> 
     return lost
 
 
-def components(size: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Label of each of `size` records: the smallest row number it is linked to, over any path."""
-    label = np.arange(size)
-    while True:
-        low = np.minimum(label[left], label[right])
-        before = label.copy()
-        np.minimum.at(label, label[left], low)
-        np.minimum.at(label, label[right], low)
-        label = label[label]
-        if np.array_equal(before, label):
-            return label
-
-
 def conflicted(records: Records, label: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Labels of components that hold a forbidden pair; `left`, `right` are the pairs to be kept apart."""
-    frame = pl.DataFrame({"label": label, "feed": records.feeds, "nysid": records.codes[NYSID]})
+    frame = pl.DataFrame({"label": label, "feed": records.feeds, "nysid": records.nysid})
     twice = (
         frame.filter(pl.Series(records.alone))
         .group_by("label", "feed")
@@ -85,7 +73,7 @@ def conflicted(records: Records, label: np.ndarray, left: np.ndarray, right: np.
         .get_column("label")
     )
     numbers = (
-        frame.filter(pl.col("nysid") != NULL)
+        frame.filter(pl.col("nysid") != 0)
         .group_by("label")
         .agg(pl.col("nysid").n_unique())
         .filter(pl.col("nysid") > 1)
@@ -146,7 +134,7 @@ class _Groups:
         return any(self._apart.get(member, set()) & other for member in one)
 
     def _numbers(self, group: set[int]) -> set[int]:
-        return {int(self._records.codes[NYSID][m]) for m in group} - {NULL}
+        return {int(self._records.nysid[m]) for m in group} - {int(NULL)}
 
     def _single_feeds(self, group: set[int]) -> set[int]:
         return {int(self._records.feeds[m]) for m in group if self._records.alone[m]}

@@ -1,158 +1,174 @@
-"""Match keys, as versioned data: which parts of an identity make a token, and what each is worth.
+"""The linkage schema, as versioned data (`person.yaml`): what is compared, at which levels, by which keys.
 
-A **part** is one comparison level of one field (the surname; its Soundex; its first letters). A
-**match key** joins parts of several fields and becomes one token: two records share it where all its
-parts are equal. Which keys two records share, and which not, tells how far each field agrees
-(`weights`), without any field being stored by itself.
+A **part** is one comparable value of a person (the surname; its Soundex). A **field** is compared by
+itself, at the strictest of its **levels** whose parts are equal. A **match key** is a token over several
+parts: two records share it where all of them are equal.
 
-Three figures belong to each part, in bits (−log₂ of a probability). How often two *different* people agree:
+**Tiers.** `tokens` (the default) stores one token for each match key and nothing by field: which keys two
+records share, and which not, tells how far each field agrees. `fields` stores one token for each part: it
+compares more exactly, and tells whoever holds it and the key-less lake how often each value occurs.
 
-- `chance`: two people of the county taken at random. Surnames ≈ 10, given names ≈ 7, from the sum of
-  squared shares in the US Census 2010 surname and SSA given-name tables; dates from counting days.
-- `family`: two members of one household. They share surname, address and telephone for nothing; twins
-  (3 in 100 births) share the birth date, parents and children the given name.
-
-And how often two records of *one* person agree there and no stricter:
-
-- `rare`: clerks' errors, marriages, moves; none for the strictest part.
-
-All are declared, not learnt: they hold for a county of any size, and a night with few records cannot
-spoil them.
-
-**Least entropy.** A key whose parts give fewer than `LEAST_BITS` could be inverted by frequency, as names
-alone or a birth date (with the sex or without) can; such a key cannot be declared.
+**Least entropy.** A match key whose parts give fewer than `least_bits` could be inverted by frequency, as
+names alone or a birth date (with the sex or without) can; such a schema is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Literal
 
+from pydantic import Field as Key
+from pydantic import field_validator, model_validator
+
+from leadhub.foundation import facts_file
+from leadhub.foundation.facts_file import Facts
 from leadhub.identity import normalise
 
-LEAST_BITS = 22.0
+Tier = Literal["tokens", "fields"]
+TIERS: tuple[Tier, ...] = ("tokens", "fields")
+PERSON = Path(__file__).with_name("person.yaml")
+
+#: codes of a field's level: not comparable; comparable and different; then the levels, loosest first
+UNKNOWN, DIFFER = 0, 1
+
+#: kinds that say the same: their bits do not add up
+_SAME_SOURCE = {"birth_year": "date_of_birth", "city": "zip"}
 
 
-@dataclass(frozen=True)
-class Part:
-    """One comparison level. Where it is equal, the parts it `implies` are equal too."""
+class Part(Facts):
+    """One comparable value, made from normalised identifier kinds by a rule of `parts`. Where two records
+    agree on it, they agree on the parts that it `implies`."""
 
-    name: str
-    field: str
-    chance: float
-    family: float
-    rare: float
+    of: tuple[str, ...]
+    rule: str = Key(default="itself", alias="as")
+    bits: float
     implies: tuple[str, ...] = ()
 
-
-#: strictest first within a field: the first that is equal is the field's level
-PARTS: dict[str, Part] = {
-    part.name: part
-    for part in (
-        Part("last", "last", 10.0, 0.5, 0.0, ("last_sound", "last_head", "last_tail")),
-        Part("names_either_way", "last", 16.0, 9.0, 6.0),
-        Part("last_head", "last", 7.5, 0.0, 4.5),
-        Part("last_tail", "last", 7.5, 0.0, 4.5),
-        Part("last_sound", "last", 7.5, 0.0, 4.5),
-        Part("first", "first", 7.0, 5.0, 0.0, ("nickname", "first_head", "first_sound", "first_initial")),
-        Part("nickname", "first", 6.5, 5.0, 3.0),
-        Part("first_head", "first", 6.0, 4.5, 4.0, ("first_initial",)),
-        Part("first_sound", "first", 6.0, 4.5, 4.0, ("first_initial",)),
-        Part("first_initial", "first", 3.6, 3.0, 5.5),
-        Part(
-            "dob", "dob", 14.0, 6.0, 0.0, ("dob_unordered", "year_month", "year_day", "month_day", "year")
-        ),
-        Part("dob_unordered", "dob", 13.5, 9.0, 6.0, ("year",)),
-        Part("year_day", "dob", 11.0, 10.0, 6.5, ("year",)),
-        Part("year_month", "dob", 9.5, 9.0, 6.0, ("year",)),
-        Part("month_day", "dob", 8.5, 8.5, 6.5),
-        Part("year", "dob", 6.0, 5.0, 6.5),
-        Part("middle_initial", "middle", 3.6, 3.0, 0.0),
-        Part("address", "address", 13.0, 0.0, 0.0, ("house",)),
-        Part("house", "address", 8.5, 0.0, 1.0),
-        Part("zip", "address", 4.0, 0.0, 1.0),
-        Part("phone", "phone", 18.0, 0.5, 0.0),
-        Part("ssn4", "ssn4", 13.0, 13.0, 0.0),
-        Part("suffix", "suffix", 1.0, 2.0, 0.0),
-    )
-}
-
-#: `rare` of a field that differs at every level
-DIFFERENT: dict[str, float] = {
-    "last": 4.0,
-    "first": 5.0,
-    "dob": 7.5,
-    "middle": 3.0,
-    "address": 1.0,
-    "phone": 1.0,
-    "ssn4": 4.0,
-    "suffix": 6.0,
-}
+    @field_validator("of", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
 
 
-@dataclass(frozen=True)
-class MatchKey:
-    """A token over several parts; null for a record that lacks any of them.
+class Odds(Facts):
+    """`same`: probability at one person's records; `chance`, `family`: bits at strangers and relatives."""
 
-    Raises: ValueError for unknown parts, too few bits, or a birth date alone.
-    """
+    same: float = Key(gt=0, lt=1)
+    chance: float = Key(ge=0)
+    family: float = Key(ge=0)
+
+
+class Level(Odds):
+    """Reached where all parts of one of the `equal` alternatives are equal."""
+
+    equal: tuple[tuple[str, ...], ...]
+
+
+class Field(Facts):
+    """Comparable where both records have one of the parts `known_by`; not compared at all where the field
+    `unless_known` is comparable, or where another field stands at the level that `void_where` names."""
+
+    known_by: tuple[str, ...]
+    unless_known: str | None = None
+    void_where: dict[str, str] = Key(default_factory=dict)
+    differ: Odds
+    levels: dict[str, Level]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Level names by code: unknown, differ, then loosest to strictest."""
+        return ("unknown", "differ", *reversed(self.levels))
+
+    @property
+    def odds(self) -> tuple[Odds, ...]:
+        """By code, from `differ` on."""
+        return (self.differ, *reversed(self.levels.values()))
+
+    def code(self, level: str) -> int:
+        return self.names.index(level)
+
+
+class LinkageSchema(Facts):
+    """A checked linkage schema; see the module."""
 
     name: str
-    parts: tuple[str, ...]
+    version: int
+    rules: int
+    parts: dict[str, Part]
+    fields: dict[str, Field]
+    least_bits: float
+    match_keys: tuple[tuple[str, ...], ...]
+    candidate_keys: tuple[tuple[str, ...], ...]
 
-    def __post_init__(self) -> None:
-        unknown = [p for p in self.parts if p not in PARTS]
-        if unknown:
-            raise ValueError(f"match key [{self.name}] names unknown parts {unknown}")
-        if self.bits < LEAST_BITS:
-            raise ValueError(f"match key [{self.name}] has {self.bits} bits, fewer than {LEAST_BITS}")
-        if {PARTS[p].field for p in self.parts} <= {"dob"}:
-            raise ValueError(f"match key [{self.name}] holds a birth date alone")
+    @model_validator(mode="after")
+    def _check(self) -> LinkageSchema:
+        if self.rules != normalise.RULES:
+            raise ValueError(
+                f"is written for normalising rules {self.rules}; this is {normalise.RULES}: install the "
+                "version of leadhub that the schema was agreed for"
+            )
+        for where, names in self._named_parts():
+            unknown = sorted(set(names) - set(self.parts))
+            if unknown:
+                raise ValueError(f"{where} names unknown parts {unknown}")
+        for key in self.match_keys:
+            if self.bits(key) < self.least_bits:
+                raise ValueError(
+                    f"match key {list(key)} has {self.bits(key):g} bits, fewer than {self.least_bits:g}: it "
+                    "could be inverted by frequency; add a part"
+                )
+            if all(self.parts[p].of in (("date_of_birth",), ("birth_year",)) for p in key):
+                raise ValueError(f"match key {list(key)} holds a birth date alone; add a part")
+        return self
 
-    @property
-    def bits(self) -> float:
-        """Chance bits, the strictest part of each field counted once."""
+    def _named_parts(self) -> list[tuple[str, tuple[str, ...]]]:
+        named = [(f"part [{n}]", p.implies) for n, p in self.parts.items()]
+        for name, field in self.fields.items():
+            named.append((f"field [{name}]", field.known_by))
+            named += [
+                (f"level [{name}.{n}]", parts) for n, level in field.levels.items() for parts in level.equal
+            ]
+        return named + [(f"key {list(k)}", k) for k in (*self.match_keys, *self.candidate_keys)]
+
+    def bits(self, key: tuple[str, ...]) -> float:
+        """Chance bits of a key: of parts that come from one source, the strictest alone."""
         best: dict[str, float] = {}
-        for part in (PARTS[p] for p in self.parts):
-            best[part.field] = max(best.get(part.field, 0.0), part.chance)
+        for name in key:
+            part = self.parts[name]
+            source = _SAME_SOURCE.get(part.of[0], part.of[0])
+            best[source] = max(best.get(source, 0.0), part.bits)
         return sum(best.values())
 
-    @property
-    def column(self) -> str:
-        return f"k_{self.name}"
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hex digits that change with any fact of the schema or rule of normalising."""
+        facts = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:8]
+
+    @cached_property
+    def key_names(self) -> tuple[str, ...]:
+        return tuple("+".join(k) for k in self.match_keys)
+
+    def closure(self, parts: set[str]) -> set[str]:
+        """The parts and all that they imply."""
+        return parts | {q for p in parts for q in self.parts[p].implies}
+
+    def columns(self, tier: Tier) -> tuple[str, ...]:
+        """Token columns of a tier's table."""
+        if tier == "tokens":
+            return tuple(f"k_{n}" for n in self.key_names)
+        return tuple(f"p_{n}" for n in self.parts)
 
 
-MATCH_KEYS: tuple[MatchKey, ...] = (
-    MatchKey("name_dob", ("last", "first", "dob")),
-    MatchKey("nickname_dob", ("last", "nickname", "dob")),
-    MatchKey("initial_dob", ("last", "first_initial", "dob")),
-    MatchKey("sound_dob", ("last_sound", "first_sound", "dob")),
-    MatchKey("sound_initial_dob", ("last_sound", "first_initial", "dob")),
-    MatchKey("head_dob", ("last_head", "first_head", "dob")),
-    MatchKey("tail_dob", ("last_tail", "nickname", "dob")),
-    MatchKey("swapped_names_dob", ("names_either_way", "dob")),
-    MatchKey("name_day_month", ("last", "nickname", "dob_unordered")),
-    MatchKey("name_year_month", ("last", "nickname", "year_month")),
-    MatchKey("name_year_day", ("last", "nickname", "year_day")),
-    MatchKey("name_month_day", ("last", "nickname", "month_day")),
-    MatchKey("name_year_zip", ("last", "nickname", "year", "zip")),
-    MatchKey("name_address", ("last", "nickname", "address")),
-    MatchKey("given_dob_zip", ("nickname", "dob", "zip")),
-    MatchKey("given_dob_house", ("nickname", "dob", "house")),
-    MatchKey("surname_dob", ("last", "dob")),
-    MatchKey("surname_dob_address", ("last", "dob", "address")),
-    MatchKey("ssn4_dob_initial", ("ssn4", "dob", "first_initial")),
-    MatchKey("ssn4_name", ("ssn4", "last", "nickname")),
-    MatchKey("ssn4_given_year", ("ssn4", "nickname", "year")),
-    MatchKey("phone_given", ("phone", "nickname")),
-    MatchKey("phone_dob", ("phone", "dob")),
-    MatchKey("given_middle_dob", ("nickname", "middle_initial", "dob")),
-    MatchKey("surname_middle_dob", ("last", "middle_initial", "dob")),
-    MatchKey("name_suffix_zip", ("last", "first", "suffix", "zip")),
-)
+def load(path: Path = PERSON) -> LinkageSchema:
+    """Raises: TerminalError `linkage_schema_invalid` that names file, key and what was expected."""
+    return facts_file.read(path, LinkageSchema, "linkage_schema_invalid")
 
 
-def fingerprint() -> str:
-    """Four hex digits that change with any match key or normalising rule; each token carries them."""
-    keys = ";".join(f"{k.name}={'+'.join(k.parts)}" for k in MATCH_KEYS)
-    return hashlib.sha256(f"{normalise.RULES}|{keys}".encode()).hexdigest()[:4]
+@cache
+def person() -> LinkageSchema:
+    """The schema in force."""
+    return load()

@@ -1,0 +1,1 @@
+"""Private record linkage measured: data sets, one evaluation for all, and clear-text and CLK peers."""

@@ -1,0 +1,196 @@
+"""How far two records agree, field by field: the strictest level that their tokens show.
+
+In tier `fields` a level is seen directly: its parts' tokens are equal. In tier `tokens` it is deduced: a
+shared match key says that all its parts are equal; a key that both records have and do not share says that
+some part differs, and where all its other parts are known to be equal, it is that one. So keys that overlap
+are counted once. Often a span of levels stays possible: each span has a code of its own (`spans`).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from leadhub.identity.linkage.candidates import Candidates
+from leadhub.identity.linkage.records import NULL, Records
+from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, Field, LinkageSchema, Tier
+
+_CHUNK = 1 << 18
+_THREADS = 2
+_NONE = np.uint8(255)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Of each pair: `codes` (fields, pairs) uint8, see `code_names`; `shared`: bit mask of shared match
+    keys; `rarest`: log₂ of the smallest block that the pair shares (255: none; tier `tokens` alone)."""
+
+    codes: np.ndarray
+    shared: np.ndarray
+    rarest: np.ndarray
+
+
+def spans(field: Field, tier: Tier) -> tuple[tuple[int, int], ...]:
+    """By code: the loosest and the strictest level that are possible (0 is "differ")."""
+    top = len(field.levels)
+    exact = [(i, i) for i in range(top + 1)]
+    if tier == "tokens":
+        exact += [(lo, hi) for lo in range(top + 1) for hi in range(lo + 1, top + 1) if (lo, hi) != (0, top)]
+    return ((0, top), *exact)
+
+
+def code_names(field: Field, tier: Tier) -> tuple[str, ...]:
+    """Names of a field's codes; a span is named by its ends."""
+    names = field.names[DIFFER:]
+    said = [names[lo] if lo == hi else f"{names[lo]} to {names[hi]}" for lo, hi in spans(field, tier)]
+    return (field.names[UNKNOWN], *said[1:])
+
+
+def compare(records: Records, pairs: Candidates) -> Compared:
+    """Compare candidate pairs."""
+    if records.tier == "fields":
+        codes = field_codes(records, pairs.left, pairs.right)
+        none = np.zeros(0, dtype=np.uint64)
+        return Compared(codes, none, none)
+    return _by_keys(records, pairs)
+
+
+def field_codes(records: Records, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Codes of pairs in tier `fields`."""
+    fields = records.schema.fields
+    out = np.empty((len(fields), len(left)), dtype=np.uint8)
+
+    def fill(at: int) -> None:
+        part = slice(at, at + _CHUNK)
+        chunk = _Chunk(records, left[part], right[part])
+        for i, name in enumerate(fields):
+            out[i, part] = chunk.field(name)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fill, range(0, len(left), _CHUNK)))
+    return out
+
+
+class _Chunk:
+    """Some pairs, whose parts are gathered once."""
+
+    def __init__(self, records: Records, left: np.ndarray, right: np.ndarray):
+        self._records, self._left, self._right = records, left, right
+        self._parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._fields: dict[str, np.ndarray] = {}
+
+    def _part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Whether both records have a part, and whether it is equal."""
+        if name not in self._parts:
+            column = self._records.tokens[f"p_{name}"]
+            one, other = column[self._left], column[self._right]
+            known = (one != NULL) & (other != NULL)
+            self._parts[name] = known, known & (one == other)
+        return self._parts[name]
+
+    def field(self, name: str) -> np.ndarray:
+        if name in self._fields:
+            return self._fields[name]
+        field = self._records.schema.fields[name]
+        known = np.logical_or.reduce([self._part(p)[0] for p in field.known_by])
+        if field.unless_known:
+            known &= self.field(field.unless_known) == UNKNOWN
+        for other, level in field.void_where.items():
+            known &= self.field(other) != self._records.schema.fields[other].code(level)
+        codes = known.astype(np.uint8) * np.uint8(DIFFER)
+        for code, level in enumerate(field.names[DIFFER + 1 :], DIFFER + 1):
+            for parts in field.levels[level].equal:
+                equal = np.logical_and.reduce([self._part(p)[1] for p in parts])
+                codes[equal & known] = code
+        self._fields[name] = codes
+        return codes
+
+
+def _by_keys(records: Records, pairs: Candidates) -> Compared:
+    left, right = pairs.left, pairs.right
+    shared = np.zeros(len(left), dtype=np.uint64)
+    both = np.zeros(len(left), dtype=np.uint64)
+    rarest = np.full(len(left), _NONE)
+    names = records.schema.key_names
+
+    def fill(at: int) -> None:
+        part = slice(at, at + _CHUNK)
+        ls, rs = left[part], right[part]
+        for i, name in enumerate(names):
+            column = records.tokens[f"k_{name}"]
+            one, other = column[ls], column[rs]
+            known = (one != NULL) & (other != NULL)
+            same = known & (one == other)
+            both[part] |= known.astype(np.uint64) << np.uint64(i)
+            shared[part] |= same.astype(np.uint64) << np.uint64(i)
+            rarest[part] = np.where(
+                same, np.minimum(rarest[part], pairs.commonness[name][ls]), rarest[part]
+            )
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fill, range(0, len(left), _CHUNK)))
+    mixed = pa.array(shared * np.uint64(0x9E3779B97F4A7C15) + both).dictionary_encode()
+    place = mixed.indices.to_numpy()
+    first = np.full(len(mixed.dictionary), len(place), dtype=np.int64)
+    np.minimum.at(first, place, np.arange(len(place)))
+    codes = deduce(records.schema, shared[first], both[first])
+    return Compared(codes[:, place], shared, rarest)
+
+
+def deduce(schema: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """Codes (fields, patterns) of patterns of match keys, as bit masks: those shared, those both have."""
+    equal = {p: np.zeros(len(shared), dtype=bool) for p in schema.parts}
+    for i, key in enumerate(schema.match_keys):
+        has = _bit(shared, i)
+        for part in schema.closure(set(key)):
+            equal[part] |= has
+    if "names" in equal:
+        equal["names"] |= equal["last"] & equal["first"]
+    different = {p: np.zeros(len(shared), dtype=bool) for p in schema.parts}
+    for i, key in enumerate(schema.match_keys):
+        unshared = _bit(both, i) & ~_bit(shared, i)
+        open_parts = np.sum([~equal[p] for p in key], axis=0)
+        for part in key:
+            different[part] |= unshared & (open_parts == 1) & ~equal[part]
+    for part, facts in schema.parts.items():
+        # where a looser part differs, the stricter ones that imply it differ too
+        for looser in facts.implies:
+            different[part] |= different[looser] & ~equal[part]
+    codes: dict[str, np.ndarray] = {}
+    for name, field in schema.fields.items():
+        codes[name] = _deduced(schema, field, equal, different, codes)
+    return np.stack(list(codes.values()))
+
+
+def _bit(masks: np.ndarray, i: int) -> np.ndarray:
+    return (masks >> np.uint64(i)) & np.uint64(1) == 1
+
+
+def _deduced(
+    schema: LinkageSchema,
+    field: Field,
+    equal: dict[str, np.ndarray],
+    different: dict[str, np.ndarray],
+    before: dict[str, np.ndarray],
+) -> np.ndarray:
+    top, size = len(field.levels), len(next(iter(equal.values())))
+    low = np.zeros(size, dtype=np.intp)
+    high = np.full(size, top, dtype=np.intp)
+    for at, level in enumerate(reversed(field.levels.values()), 1):
+        reached = [np.logical_and.reduce([equal[p] for p in parts]) for parts in level.equal]
+        low[np.logical_or.reduce(reached)] = at
+    for at, level in zip(range(top, 0, -1), field.levels.values()):
+        refuted = [np.logical_or.reduce([different[p] for p in parts]) for parts in level.equal]
+        high[np.logical_and.reduce(refuted) & (high == at)] = at - 1
+    code = np.zeros((top + 1, top + 1), dtype=np.uint8)
+    for i, (lo, hi) in enumerate(spans(field, "tokens")):
+        code[lo, hi] = i
+    codes = code[np.minimum(low, high), np.maximum(low, high)]
+    for other, at in field.void_where.items():
+        codes[before[other] == schema.fields[other].code(at)] = UNKNOWN
+    if field.unless_known:
+        codes[before[field.unless_known] != UNKNOWN] = UNKNOWN
+    return codes

@@ -1,0 +1,130 @@
+"""A linkage model: what each level of each field is worth, in bits, and how the bits become odds.
+
+Evidence is weighed (Fellegi and Sunter 1969) against the explanation that two records agree by *chance*,
+and, where the model says so, against a second one, that they are *family*, who share surname, address and
+telephone anyway. `weight_bits` is log₂ of the odds that the pair is one person:
+
+    odds = M / (T·2^−chance + F·2^−family)
+
+with M pairs of one person and F pairs of relatives among all possible pairs T. A self-trained model needs
+no second explanation: its weights were learnt against the rivals that are really there.
+
+A model is frozen and named by its fingerprint: the same pair has the same weight every night.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from leadhub.identity.linkage.comparison import spans
+from leadhub.identity.linkage.schema import LinkageSchema, Tier
+
+#: to start with, pairs of relatives for each pair of one person: a household of three in the same feeds
+RELATIVES = 4.0
+#: the same fingerprint-based number: beyond doubt, whatever else differs
+NYSID_BITS = 64.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """`chance`, `family`: field → bits by code (`comparison.code_names`), 0 for "unknown"; `family` is
+    empty in a trained model. `rarity`: feature → factor on its bits. `people`: M.
+    `relatives`: F. `possible`: T."""
+
+    schema: str
+    tier: Tier
+    how: str
+    chance: dict[str, tuple[float, ...]]
+    family: dict[str, tuple[float, ...]]
+    rarity: dict[str, float]
+    people: float
+    relatives: float
+    possible: float
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def prior_bits(self) -> float:
+        return math.log2(self.people / self.possible)
+
+    def weigh(self, codes: np.ndarray, rarity: dict[str, np.ndarray]) -> np.ndarray:
+        """log₂ odds of pairs; `codes` is (fields, pairs), `rarity` feature → bits a pair."""
+        chance = _sum(self.chance, codes)
+        rare = sum((self.rarity.get(name, 0.0) * bits for name, bits in rarity.items()), np.float32(0))
+        if not self.family:
+            return chance + rare + np.float32(self.prior_bits)
+        by_chance, by_family = self.rivals(codes, rare)
+        return (np.log2(self.people) - np.log2(by_chance + by_family)).astype(np.float32)
+
+    def rivals(self, codes: np.ndarray, rare: np.ndarray | np.float32) -> tuple[np.ndarray, np.ndarray]:
+        """Weight of the two rival explanations, chance and family, where one person's is M."""
+        by_chance = self.possible * np.exp2(-(_sum(self.chance, codes) + rare).astype(np.float64))
+        if not self.family:
+            return by_chance, np.zeros_like(by_chance)
+        by_family = self.relatives * np.exp2(-(_sum(self.family, codes) + rare).astype(np.float64))
+        return by_chance, by_family
+
+    def facts(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def from_facts(facts: dict[str, Any]) -> Model:
+    tables = {k: {f: tuple(w) for f, w in facts[k].items()} for k in ("chance", "family")}
+    return Model(**{**facts, **tables})
+
+
+def _sum(weights: dict[str, tuple[float, ...]], codes: np.ndarray) -> np.ndarray:
+    total = np.zeros(codes.shape[1], dtype=np.float32)
+    for table, column in zip(weights.values(), codes):
+        total += np.array(table, dtype=np.float32)[column]
+    return total
+
+
+def declared(
+    schema: LinkageSchema, tier: Tier, *, people: float, possible: float, rarity: dict[str, float]
+) -> Model:
+    """The model that the schema declares: what holds where there is too little to learn from."""
+    same, chance, family = (odds(schema, which) for which in ("same", "chance", "family"))
+    return Model(
+        schema=schema.fingerprint,
+        tier=tier,
+        how="declared",
+        chance=tables(schema, tier, same, chance),
+        family=tables(schema, tier, same, family),
+        rarity=rarity,
+        people=people,
+        relatives=RELATIVES * people,
+        possible=possible,
+    )
+
+
+def odds(schema: LinkageSchema, which: str) -> dict[str, np.ndarray]:
+    """Declared probability of each level, from "differ" on; they sum to one."""
+    found = {}
+    for name, field in schema.fields.items():
+        stated = np.array([getattr(o, which) for o in field.odds], dtype=np.float64)
+        share = stated if which == "same" else np.exp2(-stated)
+        found[name] = share / share.sum()
+    return found
+
+
+def tables(
+    schema: LinkageSchema, tier: Tier, same: dict[str, np.ndarray], other: dict[str, np.ndarray]
+) -> dict[str, tuple[float, ...]]:
+    """Bits by code: how much likelier a level is at one person's records than at the others."""
+    made = {}
+    for name, field in schema.fields.items():
+        bits = [
+            np.log2(same[name][lo : hi + 1].sum()) - np.log2(other[name][lo : hi + 1].sum())
+            for lo, hi in spans(field, tier)
+        ]
+        made[name] = tuple(round(float(b), 4) for b in bits)
+    return made

@@ -1,0 +1,119 @@
+"""Token tables of all feeds as arrays: row i is the i-th record id in order; equal tokens are equal words."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from leadhub.foundation.errors import TerminalError
+from leadhub.identity.linkage.schema import LinkageSchema, Tier
+
+#: stands for a missing token
+NULL = np.uint64(0)
+_ODD = 0x9E3779B97F4A7C15
+_WORD = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Records:
+    """`tokens` maps token column → uint64 a record; `nysid` likewise; `alone` says whether the record's
+    feed holds each person once."""
+
+    schema: LinkageSchema
+    tier: Tier
+    ids: pl.Series
+    feed_names: list[str]
+    feeds: np.ndarray
+    alone: np.ndarray
+    tokens: dict[str, np.ndarray]
+    nysid: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def may_be_one(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """False for two records of a feed that holds each person once."""
+        return ~((self.feeds[left] == self.feeds[right]) & self.alone[left])
+
+    def possible_pairs(self) -> float:
+        """Pairs of records that could be one person, before any token is looked at."""
+        feeds = np.bincount(self.feeds[self.alone])
+        within = int((feeds * (feeds - 1) // 2).sum())
+        return float(max(1, len(self) * (len(self) - 1) // 2 - within))
+
+    def keys(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Name and token of each match key: stored, or in tier `fields` put together from the parts'."""
+        if self.tier == "tokens":
+            for name in self.schema.key_names:
+                yield name, self.tokens[f"k_{name}"]
+            return
+        for key in (*self.schema.match_keys, *self.schema.candidate_keys):
+            yield "+".join(key), self._combined(key)
+
+    def _combined(self, key: tuple[str, ...]) -> np.ndarray:
+        mixed = np.zeros(len(self), dtype=np.uint64)
+        known = np.ones(len(self), dtype=bool)
+        for i, part in enumerate(key):
+            column = self.tokens[f"p_{part}"]
+            # the parts' tokens are uniform already: odd multiples keep their sums apart
+            mixed += column * np.uint64((_ODD * (2 * i + 1)) & _WORD)
+            known &= column != NULL
+        mixed[~known] = NULL
+        return mixed
+
+
+def encode(
+    table: pa.Table, one_per_person: frozenset[str], schema: LinkageSchema, tier: Tier | None = None
+) -> Records:
+    """`table`: token tables of all feeds, concatenated (`tokens.columns`).
+
+    Tokens under different markers (key versions, schemas) never meet.
+
+    Raises: TerminalError `state_invalid` where a record id is missing or stands twice, or where the
+    tables hold two tiers.
+    """
+    frame = pl.DataFrame(pl.from_arrow(table)).sort("record_id")
+    ids = frame.get_column("record_id").cast(pl.String)
+    if ids.null_count() or ids.n_unique() != len(ids):
+        raise TerminalError(
+            "state_invalid", "the token tables hold a record id twice or none; rebuild them from landing"
+        )
+    markers = frame.get_column("marker").unique().sort().to_list()
+    tiers = sorted({m.rpartition(".")[2] for m in markers})
+    if len(tiers) > 1:
+        raise TerminalError(
+            "state_invalid", f"the token tables hold tiers {tiers}; tokenise all feeds in one of them"
+        )
+    tier = tiers[0] if tiers else tier or "tokens"  # type: ignore[assignment]
+    feed_names = frame.get_column("feed").unique().sort().to_list()
+    feeds = frame.get_column("feed").replace_strict(
+        feed_names, list(range(len(feed_names))), return_dtype=pl.Int32
+    )
+    once = np.array([name in one_per_person for name in feed_names], dtype=bool)
+    apart = _apart(frame.get_column("marker"), markers)
+    tokens = {}
+    for name in schema.columns(tier):  # type: ignore[arg-type]
+        # tables tokenised before a key existed do not have its column
+        tokens[name] = _words(frame.get_column(name, default=None), len(ids), apart)
+    nysid = _words(frame.get_column("nysid_token"), len(ids), None)
+    return Records(schema, tier, ids, feed_names, feeds.to_numpy(), once[feeds.to_numpy()], tokens, nysid)  # type: ignore[arg-type]
+
+
+def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:
+    """A word for each record's marker, to be added to its tokens; None where there is one marker."""
+    if len(markers) < 2:
+        return None
+    words = [zlib.crc32(m.encode()) * _ODD & _WORD for m in markers]
+    return column.replace_strict(markers, words, return_dtype=pl.UInt64).to_numpy()
+
+
+def _words(values: pl.Series | None, length: int, apart: np.ndarray | None) -> np.ndarray:
+    if values is None:
+        return np.zeros(length, dtype=np.uint64)
+    words = values.cast(pl.UInt64).fill_null(0).to_numpy()
+    return words if apart is None else np.where(words == NULL, NULL, words ^ apart)

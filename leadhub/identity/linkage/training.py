@@ -1,0 +1,223 @@
+"""Learning the weights from the night's own pairs; no labels are used.
+
+1. **Expectation maximisation** (Fellegi and Sunter 1969; Winkler 1988) in tier `fields`: how often strangers
+   stand at each level is counted on random pairs of the whole space, how often one person's records do is
+   learnt. The prior is that of the whole space, so that a posterior of one half is a threshold by itself.
+2. **Self-training.** What the first model is sure of, and what the structure tells (a pair that loses
+   against a better one where each person stands once is no match), become labels of a logistic regression
+   over the same levels. It learns weights against the rivals that are really there: households, twins.
+
+Both start from the schema's declared odds and stay near them where there is little to learn from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from leadhub.identity.linkage import graph
+from leadhub.identity.linkage.comparison import Compared, field_codes, spans
+from leadhub.identity.linkage.model import Model, declared, odds, tables
+from leadhub.identity.linkage.records import NULL, Records
+from leadhub.identity.linkage.schema import DIFFER
+
+_ROUNDS = 100
+_RANDOM_PAIRS = 1_000_000
+_SAMPLE = 300_000
+#: fewer labelled pairs of either kind than this teach nothing
+LEAST_LABELS = 100
+#: pseudo-counts that hold a level's odds near the declared ones
+_HOLD = 20.0
+#: from so many candidate pairs on, self-training finds the families by itself
+_MANY = 1_000
+_LN2 = np.log(2.0)
+
+
+def train(
+    records: Records,
+    left: np.ndarray,
+    right: np.ndarray,
+    compared: Compared,
+    rarity: dict[str, np.ndarray],
+) -> Model:
+    """The model for these candidate pairs."""
+    first = declared(
+        records.schema,
+        records.tier,
+        people=max(1.0, len(records) / 2),
+        possible=records.possible_pairs(),
+        rarity=dict.fromkeys(rarity, 1.0),
+    )
+    if len(left):
+        first = expectation_maximisation(records, compared.codes, first)
+    return self_train(records, left, right, compared.codes, rarity, first)
+
+
+def _with(model: Model, **changed: object) -> Model:
+    return Model(**{**model.__dict__, **changed})
+
+
+def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) -> Model:
+    """How often one person's records stand at each level, and how many pairs of one person there are."""
+    schema, tier = records.schema, records.tier
+    shape = tuple(len(w) for w in start.chance.values())
+    packed, counts = np.unique(np.ravel_multi_index(_sampled(codes), shape), return_counts=True)
+    patterns = np.stack(np.unravel_index(packed, shape)).astype(np.uint8)
+    counts = counts * (codes.shape[1] / counts.sum())
+    same = odds(schema, "same")
+    held = {name: share * _HOLD for name, share in same.items()}
+    chance = strangers(records) if tier == "fields" else odds(schema, "chance")
+    family = {} if tier == "fields" and codes.shape[1] > _MANY else odds(schema, "family")
+    model = start
+    for _ in range(_ROUNDS):
+        model = _with(
+            model,
+            how="expectation maximisation",
+            chance=tables(schema, tier, same, chance),
+            family=tables(schema, tier, same, family) if family else {},
+        )
+        rivals = model.rivals(patterns, np.float32(0))
+        total = model.people + rivals[0] + rivals[1]
+        posterior = counts * model.people / total
+        for name, row in zip(schema.fields, patterns):
+            level = held[name] + _levels(spans(schema.fields[name], tier), row, posterior, same[name])
+            same[name] = level / level.sum()
+        people = max(1.0, float(posterior.sum()))
+        done = abs(people - model.people) < 1e-4 * people
+        relatives = float((counts * rivals[1] / total).sum())
+        model = _with(model, people=people, relatives=max(1e-3, relatives))
+        if done:
+            break
+    return model
+
+
+def _levels(
+    possible: tuple[tuple[int, int], ...], codes: np.ndarray, weight: np.ndarray, same: np.ndarray
+) -> np.ndarray:
+    """Weight of each level; a span's weight is dealt out among its levels as one person's records stand."""
+    by_code = np.bincount(codes, weight, minlength=len(possible))
+    level = np.zeros(len(same))
+    # what is not comparable says nothing
+    for (lo, hi), total in zip(possible[1:], by_code[1:]):
+        level[lo : hi + 1] += total * same[lo : hi + 1] / same[lo : hi + 1].sum()
+    return level
+
+
+def _sampled(codes: np.ndarray) -> tuple[np.ndarray, ...]:
+    step = max(1, codes.shape[1] // 2_000_000)
+    return tuple(row[::step].astype(np.intp) for row in codes)
+
+
+def strangers(records: Records) -> dict[str, np.ndarray]:
+    """How often two random records that may be one person stand at each level, in tier `fields`."""
+    random = np.random.default_rng(len(records))
+    left = random.integers(0, len(records), _RANDOM_PAIRS)
+    right = random.integers(0, len(records), _RANDOM_PAIRS)
+    apt = (left != right) & records.may_be_one(left, right)
+    codes = field_codes(records, left[apt], right[apt])
+    counted = {}
+    for (name, share), column in zip(odds(records.schema, "chance").items(), codes):
+        seen = np.bincount(column, minlength=len(share) + 1)[DIFFER:]
+        level = seen + _HOLD * share
+        counted[name] = level / level.sum()
+    return counted
+
+
+def rarity(
+    records: Records, left: np.ndarray, right: np.ndarray, compared: Compared
+) -> dict[str, np.ndarray]:
+    """Bits that a pair gains because what it shares is rarer than usual, and loses where it is commoner.
+
+    Tier `fields`: for surname and given name where they are equal, by the frequency of the keyed value.
+    Tier `tokens`: minus the excess of records that share its rarest token over what one person has.
+    """
+    if records.tier == "tokens":
+        ordinary = np.ceil(np.log2(max(2, len(records.feed_names))))
+        excess = np.where(compared.rarest == 255, 0, compared.rarest - ordinary)
+        return {"rarest": -np.maximum(0, excess).astype(np.float32)}
+    found = {}
+    for name in ("last", "first"):
+        field = records.schema.fields[name]
+        row = list(records.schema.fields).index(name)
+        bits, usual = _value_bits(records.tokens[f"p_{name}"])
+        exact = compared.codes[row] == len(field.names) - 1
+        found[name] = np.where(exact, bits[left] - usual, np.float32(0)).astype(np.float32)
+    return found
+
+
+def _value_bits(tokens: np.ndarray) -> tuple[np.ndarray, float]:
+    """−log₂ of the frequency of each record's value, and the bits of agreement by chance."""
+    known = tokens != NULL
+    _, place, counts = np.unique(tokens[known], return_inverse=True, return_counts=True)
+    share = counts / max(1, known.sum())
+    bits = np.zeros(len(tokens), dtype=np.float32)
+    bits[known] = -np.log2(share)[place]
+    usual = -np.log2((share**2).sum()) if len(counts) else 0.0
+    return bits, float(usual)
+
+
+def self_train(
+    records: Records,
+    left: np.ndarray,
+    right: np.ndarray,
+    codes: np.ndarray,
+    rare: dict[str, np.ndarray],
+    first: Model,
+) -> Model:
+    """Logistic regression on what the first model and the structure of the sources tell."""
+    bits = first.weigh(codes, rare)
+    label = graph.labels(records, left, right, bits)
+    positive, negative = int((label == 1).sum()), int((label == 0).sum())
+    if min(positive, negative) < LEAST_LABELS:
+        return first
+    at = np.flatnonzero(label >= 0)
+    if len(at) > _SAMPLE:
+        at = np.sort(np.random.default_rng(len(at)).choice(at, _SAMPLE, replace=False))
+    sizes = [len(w) for w in first.chance.values()]
+    matrix, start = _design(first, sizes, codes[:, at], {k: v[at] for k, v in rare.items()})
+    beta = _logistic(matrix, label[at].astype(np.float64), start)
+    return _learnt(first, sizes, list(rare), beta)
+
+
+def _design(
+    first: Model, sizes: list[int], codes: np.ndarray, rare: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns: one; each code but "unknown"; rarity. And the first model's coefficients (nats)."""
+    columns = [np.ones(codes.shape[1])]
+    start = [first.prior_bits * _LN2]
+    for table, row, size in zip(first.chance.values(), codes, sizes):
+        columns += [(row == c).astype(np.float64) for c in range(1, size)]
+        start += [b * _LN2 for b in table[1:]]
+    columns += [v.astype(np.float64) for v in rare.values()]
+    start += [first.rarity[name] * _LN2 for name in rare]
+    return np.column_stack(columns), np.array(start)
+
+
+def _logistic(x: np.ndarray, y: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Newton's method; a Gaussian of one nat around `start` holds coefficients nothing speaks for."""
+    beta = start.copy()
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ beta, -40, 40)))
+        weight = np.maximum(p * (1 - p), 1e-9)
+        hessian = (x.T * weight) @ x + np.eye(len(beta))
+        step = np.linalg.solve(hessian, x.T @ (y - p) - (beta - start))
+        beta += np.clip(step, -3, 3)
+        if np.abs(step).max() < 1e-4:
+            break
+    return beta
+
+
+def _learnt(first: Model, sizes: list[int], rare: list[str], beta: np.ndarray) -> Model:
+    bits = (beta / _LN2).round(4)
+    at, chance = 1, {}
+    for name, size in zip(first.chance, sizes):
+        chance[name] = (0.0, *bits[at : at + size - 1].tolist())
+        at += size - 1
+    factors = dict(zip(rare, bits[at:].tolist()))
+    return _with(
+        first,
+        how="self-trained",
+        chance=chance,
+        family={},
+        rarity=factors,
+        people=float(first.possible * 2.0 ** bits[0]),
+    )
