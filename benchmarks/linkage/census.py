@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import names
 import numpy as np
 
 FIRST_DECADE, LAST_DECADE = 1920, 2020
@@ -116,6 +115,8 @@ def is_hispanic(surname: str) -> bool:
 
 def _distribution(file: str) -> Iterator[tuple[str, float]]:
     """(NAME, percent of people), most frequent first."""
+    import names  # here, so that a set already made can be read without it
+
     for line in (Path(names.__file__).parent / file).read_text().splitlines():
         name, percent, *_ = line.split()
         yield name, float(percent)

@@ -46,6 +46,14 @@ class Records:
         within = int((feeds * (feeds - 1) // 2).sum())
         return float(max(1, len(self) * (len(self) - 1) // 2 - within))
 
+    def most_pairs(self) -> float:
+        """The most pairs of one person that there can be: without bound only where a feed may repeat one."""
+        if not self.alone.all():
+            return self.possible_pairs()
+        sizes = np.sort(np.bincount(self.feeds, minlength=1))
+        # a person in every feed: the i-th smallest feed meets all larger ones
+        return float(max(1, (sizes * np.arange(len(sizes))[::-1]).sum()))
+
     def keys(self) -> Iterator[tuple[str, np.ndarray]]:
         """Name and token of each match key: stored, or in tier `fields` put together from the parts'."""
         if self.tier == "tokens":

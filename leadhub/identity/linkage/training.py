@@ -27,8 +27,6 @@ _SAMPLE = 300_000
 LEAST_LABELS = 100
 #: pseudo-counts that hold a level's odds near the declared ones
 _HOLD = 20.0
-#: from so many candidate pairs on, self-training finds the families by itself
-_MANY = 1_000
 _LN2 = np.log(2.0)
 
 
@@ -66,14 +64,15 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
     same = odds(schema, "same")
     held = {name: share * _HOLD for name, share in same.items()}
     chance = strangers(records) if tier == "fields" else odds(schema, "chance")
-    family = {} if tier == "fields" and codes.shape[1] > _MANY else odds(schema, "family")
+    family = odds(schema, "family")
+    most = records.most_pairs()
     model = start
     for _ in range(_ROUNDS):
         model = _with(
             model,
             how="expectation maximisation",
             chance=tables(schema, tier, same, chance),
-            family=tables(schema, tier, same, family) if family else {},
+            family=tables(schema, tier, same, family),
         )
         rivals = model.rivals(patterns, np.float32(0))
         total = model.people + rivals[0] + rivals[1]
@@ -81,7 +80,7 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
         for name, row in zip(schema.fields, patterns):
             level = held[name] + _levels(spans(schema.fields[name], tier), row, posterior, same[name])
             same[name] = level / level.sum()
-        people = max(1.0, float(posterior.sum()))
+        people = min(most, max(1.0, float(posterior.sum())))
         done = abs(people - model.people) < 1e-4 * people
         relatives = float((counts * rivals[1] / total).sum())
         model = _with(model, people=people, relatives=max(1e-3, relatives))
