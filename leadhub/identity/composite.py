@@ -44,19 +44,14 @@ class Digests:
         return np.where(self.known, words[self.codes], np.uint64(0))
 
 
-def distinct(values: pl.Series) -> tuple[np.ndarray, pl.Series]:
-    """Codes of a column's values (−1 for null), and the value of each code."""
-    coded = keyed.to_arrow_dictionary(values)
-    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return codes, pl.Series(values.name, pl.from_arrow(coded.dictionary))
-
-
 def digest(codes: np.ndarray, once: pl.Series, key: str) -> Digests:
-    """`once` holds the text of each code, null where a rule found nothing; `key` is an HMAC text key."""
+    """`once` holds the text of each code (−1: missing), null where a rule found nothing; `key` is an HMAC
+    text key."""
     hexed = keyed.hmac_column(once, key, "")
     missing = hexed.is_null().to_numpy()
-    raw = hexed.fill_null("0" * 2 * BLOCK).str.decode("hex")
-    blocks = np.frombuffer(b"".join(raw.to_list()), dtype=np.uint8).reshape(-1, BLOCK)
+    raw = hexed.fill_null("0" * 2 * BLOCK).str.decode("hex").rechunk()
+    plain = raw.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()[2]
+    blocks = np.frombuffer(plain, dtype=np.uint8, count=len(raw) * BLOCK).reshape(-1, BLOCK)
     if missing.any():
         codes = np.where(missing[codes] & (codes >= 0), -1, codes)
     return Digests(codes, blocks)

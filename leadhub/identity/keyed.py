@@ -25,16 +25,18 @@ SEPARATOR = "\x1f"
 
 def by_distinct(values: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
     """`function` (a map of values, null to null) over each distinct value once; the same result."""
-    name, length = values.name, len(values)
-    distinct: Any = values.approx_n_unique()
-    # where most values differ, gathering the distinct ones costs more than it saves
-    if distinct * 2 > length:
-        return function(values).alias(name)
-    once = values.unique()
-    table = pl.DataFrame({"value": once, "result": function(once)})
-    column = pl.DataFrame({"value": values})
-    joined = column.join(table, on="value", how="left", nulls_equal=True, maintain_order="left")
-    return joined.get_column("result").alias(name)
+    codes, once = distinct(values)
+    return function(once).gather(codes).alias(values.name)
+
+
+def distinct(values: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Codes of a column's values (uint32, null for null), and the value of each code."""
+    array = values.to_arrow(compat_level=pl.CompatLevel.oldest())
+    coded = array.dictionary_encode()
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks()
+    codes = pl.Series(values.name, pl.from_arrow(coded.indices)).cast(pl.UInt32)
+    return codes, pl.Series(values.name, pl.from_arrow(coded.dictionary))
 
 
 def hmac_column(values: pl.Series, key: str, marker: str) -> pl.Series:
@@ -59,13 +61,6 @@ def to_arrow(frame: pl.DataFrame) -> pa.Table:
 def to_array(values: pl.Series) -> pa.Array:
     """A column as one Arrow array of plain strings."""
     return values.cast(pl.String).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
-
-
-def to_arrow_dictionary(values: pl.Series) -> pa.DictionaryArray:
-    """A column with each distinct value stored once."""
-    array = values.to_arrow(compat_level=pl.CompatLevel.oldest())
-    encoded = array.dictionary_encode()
-    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
 
 
 def to_series(values: pa.Array | pa.ChunkedArray, name: str = "value") -> pl.Series:

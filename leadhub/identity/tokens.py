@@ -18,7 +18,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
 from leadhub.identity import keyed, normalise, parts
-from leadhub.identity.composite import Digests, Mac, digest, distinct
+from leadhub.identity.composite import Digests, Mac, digest
 from leadhub.identity.linkage.schema import LinkageSchema, Tier, person
 
 NYSID_COLUMN = "nysid_token"
@@ -77,10 +77,15 @@ def _digests(identifiers: pl.DataFrame, schema: LinkageSchema, keys: Keys) -> di
     made = {}
     for name, part in schema.parts.items():
         if part.of not in sources:
-            sources[part.of] = distinct(parts.source(known, part))
+            sources[part.of] = _coded(parts.source(known, part))
         codes, once = sources[part.of]
         made[name] = digest(codes, parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}"))
     return made
+
+
+def _coded(values: pl.Series) -> tuple[np.ndarray, pl.Series]:
+    codes, once = keyed.distinct(values)
+    return codes.cast(pl.Int64).fill_null(-1).to_numpy(), once
 
 
 def _column(tokens: np.ndarray) -> pl.Series:
@@ -92,7 +97,7 @@ def _nysid(frame: pl.DataFrame, keys: Keys) -> pl.Series:
     if "nysid" not in frame.columns:
         return pl.Series([None] * frame.height, dtype=pl.UInt64)
     values = normalise.nysid(frame.get_column("nysid"))
-    codes, once = distinct(values)
+    codes, once = _coded(values)
     return _column(digest(codes, once, keys.hmac_text_key("token:nysid")).tokens())
 
 

@@ -172,16 +172,17 @@ def _judged(
     found = {"raw": evaluation.judge(weighed.bits, match, total, chosen_bits=linkage.LINK_BITS)}
     if across:
         kept = graph.assign(records, weighed.left, weighed.right, weighed.bits)
-        found["one_to_one"] = evaluation.judge(
-            weighed.bits[kept], match[kept], total, chosen_bits=linkage.LINK_BITS
-        )
+        bits = graph.assigned_bits(weighed.bits[kept], weighed.model.people)
+        found["one_to_one"] = evaluation.judge(bits, match[kept], total, chosen_bits=linkage.LINK_BITS)
     return {name: asdict(judged) for name, judged in found.items()}
 
 
 def _decided(records: Records, weighed: linkage.Weighed, *, one_to_one: bool) -> np.ndarray:
-    linked = weighed.bits >= linkage.LINK_BITS
-    if one_to_one:
-        linked &= graph.assign(records, weighed.left, weighed.right, weighed.bits)
+    if not one_to_one:
+        return weighed.bits >= linkage.LINK_BITS
+    kept = graph.assign(records, weighed.left, weighed.right, weighed.bits)
+    linked = kept.copy()
+    linked[kept] = graph.assigned_bits(weighed.bits[kept], weighed.model.people) >= linkage.LINK_BITS
     return linked
 
 

@@ -9,6 +9,8 @@ from leadhub.identity.linkage.records import Records
 #: log₂ odds from which the first model is sure of a match, and down to which of none
 SURE_BITS = 6.6
 NEVER_BITS = -5.6
+#: the most that winning an assignment can add to a pair
+MOST_RAISE = 7.0
 
 
 def components(size: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -30,31 +32,48 @@ def assign(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarr
     A place is (record, feed of the other record), and is contested only where that feed holds each person
     once. In rounds: a pair that is the best of both its places is kept, its rivals go.
     """
-    kept = np.zeros(len(left), dtype=bool)
+    if not len(left):
+        return np.zeros(0, dtype=bool)
     feeds = len(records.feed_names)
-    order = np.lexsort((right, left, -bits))
-    rank = np.empty(len(left), dtype=np.int64)
-    rank[order] = np.arange(len(left))
-    open_ = np.arange(len(left))
+    order = np.argsort(-bits, kind="stable")
+    left, right = left[order], right[order]
     one = left * feeds + records.feeds[right]
     other = right * feeds + records.feeds[left]
     one_contested, other_contested = records.alone[right], records.alone[left]
-    places = len(records) * feeds
+    best = np.empty(len(records) * feeds, dtype=np.int64)
+    taken = np.zeros(len(best), dtype=bool)
+    kept = np.zeros(len(left), dtype=bool)
+    open_ = np.arange(len(left))
     while len(open_):
-        best = np.full(places, len(left), dtype=np.int64)
-        np.minimum.at(best, one[open_], rank[open_])
-        np.minimum.at(best, other[open_], rank[open_])
-        wins = (~one_contested[open_] | (best[one[open_]] == rank[open_])) & (
-            ~other_contested[open_] | (best[other[open_]] == rank[open_])
+        # written from the lightest pair to the heaviest: at each place the heaviest stays
+        places = np.column_stack([one[open_], other[open_]]).ravel()
+        best[places[::-1]] = np.repeat(open_, 2)[::-1]
+        wins = (~one_contested[open_] | (best[one[open_]] == open_)) & (
+            ~other_contested[open_] | (best[other[open_]] == open_)
         )
         winners = open_[wins]
         kept[winners] = True
-        taken = np.zeros(places, dtype=bool)
-        taken[one[winners]] = one_contested[winners]
+        taken[one[winners]] |= one_contested[winners]
         taken[other[winners]] |= other_contested[winners]
         open_ = open_[~wins]
         open_ = open_[~(taken[one[open_]] | taken[other[open_]])]
-    return kept
+    out = np.zeros(len(left), dtype=bool)
+    out[order] = kept
+    return out
+
+
+def assigned_bits(bits: np.ndarray, people: float) -> np.ndarray:
+    """log₂ odds of pairs that won an assignment, where `people` pairs of one person are expected in all.
+
+    A pair that is the best of both its places has had its rivals refuted, which its weight does not know.
+    The weights are raised by one figure for all, so that the posteriors sum to the people expected.
+    """
+    low, high = 0.0, MOST_RAISE
+    for _ in range(30):
+        raise_ = (low + high) / 2
+        expected = float((1.0 / (1.0 + np.exp2(-(bits + raise_).astype(np.float64)))).sum())
+        low, high = (low, raise_) if expected > people else (raise_, high)
+    return bits + np.float32(low)
 
 
 def labels(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarray) -> np.ndarray:

@@ -35,7 +35,8 @@ NYSID_BITS = 64.0
 class Model:
     """`chance`, `family`: field → bits by code (`comparison.code_names`), 0 for "unknown"; `family` is
     empty in a trained model. `rarity`: feature → factor on its bits. `people`: M.
-    `relatives`: F. `possible`: T."""
+    `relatives`: F. `possible`: T. `learnt_prior_bits`: instead of
+    log₂ M/T in a self-trained model."""
 
     schema: str
     tier: Tier
@@ -46,6 +47,7 @@ class Model:
     people: float
     relatives: float
     possible: float
+    learnt_prior_bits: float | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -53,6 +55,8 @@ class Model:
 
     @property
     def prior_bits(self) -> float:
+        if self.learnt_prior_bits is not None:
+            return self.learnt_prior_bits
         return math.log2(self.people / self.possible)
 
     def weigh(self, codes: np.ndarray, rarity: dict[str, np.ndarray]) -> np.ndarray:

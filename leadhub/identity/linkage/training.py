@@ -13,6 +13,7 @@ Both start from the schema's declared odds and stay near them where there is lit
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from leadhub.identity.linkage import graph
 from leadhub.identity.linkage.comparison import Compared, field_codes, spans
@@ -25,6 +26,8 @@ _RANDOM_PAIRS = 1_000_000
 _SAMPLE = 300_000
 #: fewer labelled pairs of either kind than this teach nothing
 LEAST_LABELS = 100
+#: log₂ odds below which a pair teaches nothing
+_HOPELESS = -12.0
 #: pseudo-counts that hold a level's odds near the declared ones
 _HOLD = 20.0
 _LN2 = np.log(2.0)
@@ -58,7 +61,9 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
     """How often one person's records stand at each level, and how many pairs of one person there are."""
     schema, tier = records.schema, records.tier
     shape = tuple(len(w) for w in start.chance.values())
-    packed, counts = np.unique(np.ravel_multi_index(_sampled(codes), shape), return_counts=True)
+    packed = np.ravel_multi_index(_sampled(codes), shape)
+    coded = pa.array(packed).dictionary_encode()
+    packed, counts = coded.dictionary.to_numpy(), np.bincount(coded.indices.to_numpy())
     patterns = np.stack(np.unravel_index(packed, shape)).astype(np.uint8)
     counts = counts * (codes.shape[1] / counts.sum())
     same = odds(schema, "same")
@@ -146,7 +151,9 @@ def rarity(
 def _value_bits(tokens: np.ndarray) -> tuple[np.ndarray, float]:
     """−log₂ of the frequency of each record's value, and the bits of agreement by chance."""
     known = tokens != NULL
-    _, place, counts = np.unique(tokens[known], return_inverse=True, return_counts=True)
+    coded = pa.array(tokens[known]).dictionary_encode()
+    place = coded.indices.to_numpy()
+    counts = np.bincount(place)
     share = counts / max(1, known.sum())
     bits = np.zeros(len(tokens), dtype=np.float32)
     bits[known] = -np.log2(share)[place]
@@ -164,6 +171,9 @@ def self_train(
 ) -> Model:
     """Logistic regression on what the first model and the structure of the sources tell."""
     bits = first.weigh(codes, rare)
+    close = np.flatnonzero(bits > _HOPELESS)
+    left, right, codes, bits = left[close], right[close], codes[:, close], bits[close]
+    rare = {name: values[close] for name, values in rare.items()}
     label = graph.labels(records, left, right, bits)
     positive, negative = int((label == 1).sum()), int((label == 0).sum())
     if min(positive, negative) < LEAST_LABELS:
@@ -192,16 +202,24 @@ def _design(
 
 
 def _logistic(x: np.ndarray, y: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Newton's method; a Gaussian of one nat around `start` holds coefficients nothing speaks for."""
-    beta = start.copy()
+    """Newton's method with halved steps; a Gaussian of one nat around `start` holds coefficients that
+    nothing speaks for."""
+
+    def loss(beta: np.ndarray) -> float:
+        z = x @ beta
+        return float((np.logaddexp(0, z) - y * z).sum() + ((beta - start) ** 2).sum() / 2)
+
+    beta, now = start.copy(), loss(start)
     for _ in range(50):
         p = 1.0 / (1.0 + np.exp(-np.clip(x @ beta, -40, 40)))
-        weight = np.maximum(p * (1 - p), 1e-9)
-        hessian = (x.T * weight) @ x + np.eye(len(beta))
+        hessian = (x.T * (p * (1 - p))) @ x + np.eye(len(beta))
         step = np.linalg.solve(hessian, x.T @ (y - p) - (beta - start))
-        beta += np.clip(step, -3, 3)
-        if np.abs(step).max() < 1e-4:
+        size = 1.0
+        while size > 1e-3 and (ahead := loss(beta + size * step)) > now:
+            size /= 2
+        if size <= 1e-3 or now - ahead < 1e-3:
             break
+        beta, now = beta + size * step, ahead
     return beta
 
 
@@ -218,5 +236,5 @@ def _learnt(first: Model, sizes: list[int], rare: list[str], beta: np.ndarray) -
         chance=chance,
         family={},
         rarity=factors,
-        people=float(first.possible * 2.0 ** bits[0]),
+        learnt_prior_bits=float(bits[0]),
     )
