@@ -24,7 +24,9 @@ def evaluate(
     truth: Annotated[str, typer.Option(help="column that is equal for records of one person")],
     map_: Annotated[
         list[str] | None,
-        typer.Option("--map", help="kind=column[,kind=column]; kind=a+b joins columns; default: usual names"),
+        typer.Option(
+            "--map", help="kind=column[,kind=column]; kind=a+b joins columns; default: usual names"
+        ),
     ] = None,
     tier: Annotated[str, typer.Option(help="tokens (the default of a site) or fields")] = "tokens",
     one_to_one: Annotated[
@@ -71,7 +73,10 @@ def _show(found: dict[str, Any]) -> None:
     table = _table("pairs", "threshold", "precision", "recall", "F1", "log2 odds")
     for name, title in (("raw", "all pairs"), ("one_to_one", "one to one")):
         if name in found:
-            for which, said in (("chosen", "its own (needs no labels)"), ("best", "the best (needs labels)")):
+            for which, said in (
+                ("chosen", "its own (needs no labels)"),
+                ("best", "the best (needs labels)"),
+            ):
                 _figures(table, title if which == "chosen" else "", said, found[name][which])
     _figures(table, "persons", "its own", found["persons"])
     console.print(table)
@@ -85,15 +90,15 @@ def _show(found: dict[str, Any]) -> None:
         console.print(table)
     for row in found["left_out"]:
         console.print(
-            f"left out: {row['blocks']:,} blocks of key [{row['key']}] with {row['records']:,} records: too "
-            "large to compare",
+            f"left out: {row['blocks']:,} blocks of key [{row['key']}] with {row['records']:,} records: "
+            "too large to compare",
             style="dim",
             markup=False,
         )
     times = found["seconds"]
     console.print(
-        f"{times['all']['wall']:.1f} s ({times['all']['cpu']:.1f} s CPU): encoding {times['encode']['wall']:.1f}"
-        f", linking {times['link']['wall']:.1f}, deciding {times['decide']['wall']:.1f}; peak "
+        f"{times['all']['wall']:.1f} s ({times['all']['cpu']:.1f} s CPU): encoding "
+        f"{times['encode']['wall']:.1f}, linking {times['link']['wall']:.1f}, deciding {times['decide']['wall']:.1f}; peak "
         f"{found['peak_memory_mb']:,} MB"
     )
 

@@ -71,7 +71,7 @@ class Mac:
     def _encrypt(self, blocks: np.ndarray) -> np.ndarray:
         plain = np.ascontiguousarray(blocks)
         sealed = bytearray(plain.nbytes + BLOCK)
-        self._cipher.encryptor().update_into(memoryview(plain).cast("B"), sealed)
+        self._cipher.encryptor().update_into(plain.data.cast("B"), sealed)
         return np.frombuffer(sealed, dtype=np.uint8, count=plain.nbytes).reshape(blocks.shape)
 
     def rows(self, name: bytes, parts: Sequence[Digests]) -> np.ndarray:

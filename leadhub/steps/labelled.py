@@ -92,7 +92,8 @@ def read(path: Path, mapping: dict[str, list[str]], *, keep: list[str], prefix: 
     absent = sorted(set(wanted) - set(frame.columns))
     if absent:
         raise TerminalError(
-            "linkage_input_invalid", f"[{path.name}] has no columns {absent}; it has {sorted(frame.columns)}"
+            "linkage_input_invalid",
+            f"[{path.name}] has no columns {absent}; it has {sorted(frame.columns)}",
         )
     if not mapping:
         raise TerminalError(
@@ -102,7 +103,9 @@ def read(path: Path, mapping: dict[str, list[str]], *, keep: list[str], prefix: 
         )
     columns = [_named(frame, kind, names) for kind, names in mapping.items() if kind != "date_of_birth"]
     if "date_of_birth" in mapping:
-        columns += _born(frame.get_column(mapping["date_of_birth"][0]), with_year="birth_year" not in mapping)
+        columns += _born(
+            frame.get_column(mapping["date_of_birth"][0]), with_year="birth_year" not in mapping
+        )
     ids = pl.format("{}{}", pl.lit(prefix), pl.int_range(frame.height).cast(pl.String).str.zfill(9))
     identifiers = frame.select(ids.alias("record_id")).hstack(columns)
     return Source(path.name, identifiers, frame)
@@ -113,7 +116,7 @@ def _read_text(path: Path) -> pl.DataFrame:
         if path.suffix.lower() in (".parquet", ".pq"):
             frame = pl.read_parquet(path)
         else:
-            frame = pl.read_csv(path, infer_schema_length=0, encoding="utf8-lossy", truncate_ragged_lines=True)
+            frame = pl.read_csv(path, infer_schema=False, encoding="utf8-lossy", truncate_ragged_lines=True)
     except FileNotFoundError:
         raise TerminalError("linkage_input_invalid", f"[{path.name}] is missing") from None
     except (pl.exceptions.PolarsError, OSError):
@@ -142,13 +145,10 @@ def _named(frame: pl.DataFrame, kind: str, names: list[str]) -> pl.Series:
 
 def _born(values: pl.Series, *, with_year: bool) -> list[pl.Series]:
     digits = values.str.replace(r"[T ]\d{2}:\d{2}.*$", "")
-    dates = max(
-        (digits.str.to_date(form, strict=False) for form in _DATE_FORMS), key=lambda d: d.len() - d.null_count()
-    )
+    read = (digits.str.to_date(form, strict=False) for form in _DATE_FORMS)
+    dates = min(read, key=lambda d: d.null_count())
     made = [dates.alias("date_of_birth")]
     if with_year:
-        year = pl.coalesce(
-            pl.col("d").str.extract(r"^(\d{4})", 1), pl.col("d").str.extract(r"(\d{4})$", 1)
-        )
+        year = pl.coalesce(pl.col("d").str.extract(r"^(\d{4})", 1), pl.col("d").str.extract(r"(\d{4})$", 1))
         made.append(digits.alias("d").to_frame().select(year.alias("birth_year")).to_series())
     return made

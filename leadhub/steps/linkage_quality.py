@@ -17,7 +17,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
 from leadhub.identity import linkage, tokens
-from leadhub.identity.linkage import clusters, evaluation, graph, schema
+from leadhub.identity.linkage import evaluation, graph, schema
 from leadhub.identity.linkage.records import Records, encode
 from leadhub.steps import labelled
 
@@ -77,10 +77,8 @@ def evaluate(
     scored = _used()
     known = _truth(sources, records, truth, groups)
     result = _judged(records, weighed, known, across=across)
-    decided = _decided(records, weighed, one_to_one=one_to_one and across)
-    cluster, _ = clusters.build(
-        records, clusters.Links(weighed.left[decided], weighed.right[decided], weighed.bits[decided]), *_NONE
-    )
+    status, cluster = linkage.decide(records, weighed)
+    decided = status == linkage.LINKED if one_to_one else weighed.bits >= linkage.LINK_BITS
     finished = _used()
     match = known.entity[weighed.left] == known.entity[weighed.right]
     if pairs_to:
@@ -96,9 +94,7 @@ def evaluate(
         "candidate_pairs": len(match),
         "block_recall": round(float(match.sum()) / total, 5) if total else 1.0,
         **result,
-        "persons": asdict(
-            evaluation.judge_clusters(cluster, known.entity, known.source, across=across)
-        ),
+        "persons": asdict(evaluation.judge_clusters(cluster, known.entity, known.source, across=across)),
         "by_group": {
             name: evaluation.by_group(
                 values, known.entity, known.source, weighed.left, weighed.right, decided, across=across
@@ -114,9 +110,6 @@ def evaluate(
         },
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
-
-
-_NONE = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 
 def _used() -> tuple[float, float]:
@@ -164,26 +157,15 @@ def _has(source: labelled.Source, column: str) -> bool:
     return column in source.others.columns
 
 
-def _judged(
-    records: Records, weighed: linkage.Weighed, known: _Truth, *, across: bool
-) -> dict[str, Any]:
+def _judged(records: Records, weighed: linkage.Weighed, known: _Truth, *, across: bool) -> dict[str, Any]:
     match = known.entity[weighed.left] == known.entity[weighed.right]
     total = evaluation.true_pairs(known.entity, known.source, across=across)
     found = {"raw": evaluation.judge(weighed.bits, match, total, chosen_bits=linkage.LINK_BITS)}
     if across:
         kept = graph.assign(records, weighed.left, weighed.right, weighed.bits)
-        bits = graph.assigned_bits(weighed.bits[kept], weighed.model.people)
-        found["one_to_one"] = evaluation.judge(bits, match[kept], total, chosen_bits=linkage.LINK_BITS)
+        needed = linkage.LINK_BITS - weighed.model.raise_bits
+        found["one_to_one"] = evaluation.judge(weighed.bits[kept], match[kept], total, chosen_bits=needed)
     return {name: asdict(judged) for name, judged in found.items()}
-
-
-def _decided(records: Records, weighed: linkage.Weighed, *, one_to_one: bool) -> np.ndarray:
-    if not one_to_one:
-        return weighed.bits >= linkage.LINK_BITS
-    kept = graph.assign(records, weighed.left, weighed.right, weighed.bits)
-    linked = kept.copy()
-    linked[kept] = graph.assigned_bits(weighed.bits[kept], weighed.model.people) >= linkage.LINK_BITS
-    return linked
 
 
 def _write_pairs(

@@ -39,7 +39,11 @@ def link(site: Site, night: str) -> Receipt:
         if not tokens:
             raise TerminalError("night_incomplete", f"no feed has ever brought a person by night {night}")
         one_per_person = frozenset(f for f in feeds if site.feeds[f].one_record_per_person)
-        linked = linkage.link(pa.concat_tables(tokens), one_per_person=one_per_person)
+        linked = linkage.link(
+            pa.concat_tables(tokens),
+            one_per_person=one_per_person,
+            model=linkage.fitting(base.get("linkage_model")),
+        )
         previous = base["tables"].get("crosswalk")
         assigned = crosswalk.assign(
             site.lake.read("crosswalk", previous) if previous is not None else None,
@@ -68,6 +72,7 @@ def link(site: Site, night: str) -> Receipt:
             "persons": len(assigned.crosswalk["person_id"].unique()),
             "events": assigned.events.num_rows,
             "person_counter": assigned.counter,
+            "linkage_model": linked.model.facts(),
         }
         return site.lake.put_receipt(night, SCOPE, "link", receipt)
 
@@ -160,6 +165,7 @@ def commit(site: Site, night: str) -> Receipt:
             "tables": {**tables, **linked["tables"], **reconciled["tables"]},
             "hashes": reconciled["hashes"],
             "person_counter": linked["person_counter"],
+            "linkage_model": linked["linkage_model"],
             "key_version": site.keys.version,
         }
         failpoints.reach("night.before_commit")

@@ -12,6 +12,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import ColumnFacts, Protection, Sensitivity, TableFacts
 from leadhub.identity import tokens
+from leadhub.identity.linkage.schema import person
 from leadhub.identity.pseudonymise import apply, pseudonymise, record_ids
 from leadhub.identity.sealing import open_sealed
 from schemas import da, disputes, police, provider
@@ -76,7 +77,7 @@ def test_g7_only_facts_leave_as_they_came_in_every_contract(table):
     assert ids == sorted(set(ids))
     if made.tokens is not None:
         assert made.tokens.column("record_id").to_pylist() == ids
-        assert made.tokens.column_names == list(tokens.COLUMNS)
+        assert made.tokens.column_names == list(tokens.columns(person(), "tokens"))
 
 
 @settings(max_examples=40, deadline=None)

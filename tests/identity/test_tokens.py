@@ -7,14 +7,16 @@ from datetime import date
 import polars as pl
 import pyarrow as pa
 import pytest
+from cryptography.hazmat.primitives.ciphers import algorithms
+from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
-from leadhub.identity import keyed, tokens
-from leadhub.identity.linkage import schema
-from leadhub.identity.linkage.schema import MATCH_KEYS, PARTS, MatchKey
+from leadhub.identity import keyed, parts, tokens
+from leadhub.identity.linkage.schema import PERSON as PERSON_FILE
+from leadhub.identity.linkage.schema import LinkageSchema, load, person
 
 PERSON = {
     "record_id": "r1",
@@ -50,21 +52,42 @@ def test_hmac_equals_the_standard_library_row_by_row(values):
             assert token == "t1:" + digest[:32]
 
 
-def test_every_match_key_of_a_person_equals_the_standard_library(keys):
+def part_digests(person_row, keys):
+    frame = pl.DataFrame(pl.from_arrow(table(person_row))).drop("record_id")
+    values = parts.text(frame, person()).row(0, named=True)
+    assert set(values) == set(person().parts)
+    return {
+        name: None
+        if value is None
+        else hmac.new(
+            keys.hmac_text_key(f"token:part:{name}").encode(), value.encode(), hashlib.sha256
+        ).digest()[:16]
+        for name, value in values.items()
+    }
+
+
+def test_every_match_key_is_the_standard_cmac_of_its_parts_digests(keys):
+    """RFC 4493 by another implementation, over HMACs by the standard library."""
     made = tokens.tokenise(table(PERSON), feed="f", keys=keys)
-    frame = pl.DataFrame(pl.from_arrow(table(PERSON))).drop("record_id")
-    parts = tokens.parts(frame).row(0, named=True)
-    assert set(parts) == set(PARTS)
-    assert made.column_names == list(tokens.COLUMNS)
-    for key in MATCH_KEYS:
-        values = [parts[p] for p in key.parts]
-        token = made.column(key.column)[0].as_py()
-        if None in values:
+    assert made.column_names == list(tokens.columns(person(), "tokens"))
+    digests = part_digests(PERSON, keys)
+    for key, name in zip(person().match_keys, person().key_names):
+        token = made.column(f"k_{name}")[0].as_py()
+        blocks = [digests[p] for p in key]
+        if None in blocks:
             assert token is None
             continue
-        secret = keys.derive(f"token:link:{key.name}").hex().encode()
-        digest = hmac.new(secret, "\x1f".join(values).encode(), hashlib.sha256).hexdigest()
-        assert token == f"t1.{schema.fingerprint()}:{digest[:32]}"
+        mac = CMAC(algorithms.AES(keys.derive("token:link")))
+        mac.update(hashlib.sha256(f"person:{name}".encode()).digest()[:16] + b"".join(blocks))
+        assert token == int.from_bytes(mac.finalize()[:8], "little")
+
+
+def test_the_tier_fields_holds_the_parts_digests(keys):
+    made = tokens.tokenise(table(PERSON), feed="f", keys=keys, tier="fields")
+    assert made.column_names == list(tokens.columns(person(), "fields"))
+    for name, digest in part_digests(PERSON, keys).items():
+        token = made.column(f"p_{name}")[0].as_py()
+        assert token == (None if digest is None else int.from_bytes(digest[:8], "little"))
 
 
 def test_equal_after_normalising_means_equal_tokens(keys):
@@ -76,17 +99,18 @@ def test_equal_after_normalising_means_equal_tokens(keys):
 
 def test_a_missing_part_leaves_the_token_out(keys):
     row = tokens.tokenise(table(PERSON | {"date_of_birth": None}), feed="f", keys=keys).to_pylist()[0]
-    for key in MATCH_KEYS:
-        if any(PARTS[p].field == "dob" for p in key.parts):
-            assert row[key.column] is None
-    assert row["k_name_address"] is not None
+    born = {n for n, p in person().parts.items() if p.of[0] in ("date_of_birth", "birth_year")}
+    for key, name in zip(person().match_keys, person().key_names):
+        if born & set(key):
+            assert row[f"k_{name}"] is None
+    assert row["k_last+first+address"] is not None
 
 
 def test_kinds_that_an_agency_does_not_give_are_missing_and_others_are_refused(keys):
     few = table(PERSON).select(["record_id", "last_name", "first_name", "date_of_birth"])
     row = tokens.tokenise(few, feed="f", keys=keys).to_pylist()[0]
     assert row["nysid_token"] is None
-    assert row["k_name_dob"] is not None
+    assert row["k_last+first+dob"] is not None
     with pytest.raises(TerminalError) as error:
         tokens.tokenise(few.append_column("diagnosis", pa.array(["x"])), feed="f", keys=keys)
     assert error.value.reason == "column_not_allowed"
@@ -98,24 +122,42 @@ def test_g9_another_key_gives_other_tokens(keys):
     assert not {v for k, v in one.items() if k.startswith("k_")} & set(two.values()) - {None}
 
 
+def schema_with(**changed):
+    return LinkageSchema.model_validate(person().model_dump(by_alias=True) | changed)
+
+
 @pytest.mark.parametrize(
-    "parts", [("dob", "year_day"), ("last", "first"), ("zip", "dob"), ("surname", "dob")]
+    "key",
+    [("dob", "year_day"), ("last", "first"), ("zip", "dob"), ("zip", "city", "dob"), ("surname", "dob")],
 )
-def test_a_match_key_below_the_least_entropy_cannot_be_declared(parts):
-    with pytest.raises(ValueError, match="match key"):
-        MatchKey("bad", parts)
+def test_a_match_key_below_the_least_entropy_cannot_be_declared(key):
+    with pytest.raises(ValueError, match="key"):
+        schema_with(match_keys=[key])
 
 
-def test_a_birth_date_alone_is_refused_whatever_their_bits(monkeypatch):
-    monkeypatch.setattr(schema, "LEAST_BITS", 1.0)
+def test_a_birth_date_alone_is_refused_whatever_its_bits():
     with pytest.raises(ValueError, match="birth date alone"):
-        MatchKey("bad", ("dob", "year"))
+        schema_with(match_keys=[("dob", "year")], least_bits=1.0)
 
 
-def test_changed_match_keys_change_the_marker(monkeypatch):
-    before = schema.fingerprint()
-    monkeypatch.setattr(schema, "MATCH_KEYS", MATCH_KEYS[:-1])
-    assert schema.fingerprint() != before
+def test_a_schema_for_other_rules_of_normalising_is_refused():
+    with pytest.raises(ValueError, match="normalising rules"):
+        schema_with(rules=person().rules + 1)
+
+
+def test_any_change_of_the_schema_changes_the_marker(keys):
+    other = schema_with(match_keys=person().match_keys[:-1])
+    assert other.fingerprint != person().fingerprint
+    one, two = (tokens.tokenise(table(PERSON), feed="f", keys=keys, schema=s) for s in (person(), other))
+    assert one["marker"][0] != two["marker"][0]
+
+
+def test_an_error_in_a_schema_file_names_file_and_place(tmp_path):
+    path = tmp_path / "ours.yaml"
+    path.write_text(PERSON_FILE.read_text().replace("least_bits: 20.0", "least_bits: 99.0"))
+    with pytest.raises(TerminalError, match=r"ours.yaml.*fewer than 99") as error:
+        load(path)
+    assert error.value.reason == "linkage_schema_invalid"
 
 
 def test_shared_ids_are_equal_however_they_are_written_and_differ_by_kind(keys):

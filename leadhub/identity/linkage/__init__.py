@@ -1,13 +1,14 @@
 """Tables of tokens in, scored pairs and clusters out. Pure; the order of the input does not matter.
 
-Candidates (`candidates`) are compared field by field (`comparison`) and weighed by a model (`model`) that is
-declared by the schema or learnt without labels (`training`); the sure ones become links, links become
+Candidates (`candidates`) are compared field by field (`comparison`) and weighed by a model (`model`) that
+is declared by the schema or learnt without labels (`training`); the sure ones become links, links become
 clusters (`clusters`). A night's clusters are not yet persons: the crosswalk gives them ids that last.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,7 +18,7 @@ from leadhub.identity import keyed
 from leadhub.identity.linkage import candidates, clusters, training
 from leadhub.identity.linkage.clusters import Links
 from leadhub.identity.linkage.comparison import Compared, code_names, compare
-from leadhub.identity.linkage.model import NYSID_BITS, Model
+from leadhub.identity.linkage.model import NYSID_BITS, Model, from_facts
 from leadhub.identity.linkage.records import NULL, Records, encode
 from leadhub.identity.linkage.schema import UNKNOWN, LinkageSchema, Tier, person
 
@@ -27,6 +28,10 @@ LINK_BITS = 0.0
 REVIEW_BITS = -5.0
 #: log₂ odds down to which two records may still be brought together by a third
 APART_BITS = -9.0
+
+
+STATUS = ("weak", "linked", "rival", "conflict")
+WEAK, LINKED, RIVAL, CONFLICT = range(4)
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,16 @@ def weigh(records: Records, model: Model | None = None) -> Weighed:
     )
 
 
+def fitting(facts: dict[str, Any] | None, tier: Tier = "tokens") -> Model | None:
+    """The frozen model of an earlier night, or None where it was made for another schema or tier, or
+    before there was enough to learn from: then a new one is learnt."""
+    if not facts:
+        return None
+    frozen = from_facts(facts)
+    fits = frozen.schema == person().fingerprint and frozen.tier == tier
+    return frozen if fits and frozen.how == "self-trained" else None
+
+
 def link(
     table: pa.Table,
     *,
@@ -102,25 +117,32 @@ def link(
     """
     records = encode(table, one_per_person, schema or person(), tier)
     weighed = weigh(records, model)
-    left, right, bits = weighed.left, weighed.right, weighed.bits
-
-    status = np.where(bits >= LINK_BITS, "linked", "weak").astype(object)
-    status[weighed.other_nysid] = "conflict"
-    sure = np.flatnonzero(status == "linked")
-    lost = clusters.rivals(records, Links(left[sure], right[sure], bits[sure]))
-    status[sure[lost]] = "rival"
-
-    sure = sure[~lost]
-    apart = bits <= APART_BITS
-    links = Links(left[sure], right[sure], bits[sure])
-    label, dropped = clusters.build(records, links, left[apart], right[apart])
-    status[sure[dropped]] = "conflict"
+    status, label = decide(records, weighed)
     return Linked(
         pairs=_pairs(records, weighed, status),
         clusters=_clusters(records, label),
         left_out=weighed.left_out,
         model=weighed.model,
     )
+
+
+def decide(records: Records, weighed: Weighed) -> tuple[np.ndarray, np.ndarray]:
+    """Status of each pair (see `Linked`), and the cluster label of each record."""
+    left, right, bits = weighed.left, weighed.right, weighed.bits
+    contested = records.alone[left] | records.alone[right]
+    needed = np.where(contested, LINK_BITS - weighed.model.raise_bits, LINK_BITS)
+    status = np.full(len(left), WEAK, dtype=np.uint8)
+    status[bits >= needed] = LINKED
+    status[weighed.other_nysid] = CONFLICT
+    sure = np.flatnonzero(status == LINKED)
+    lost = clusters.rivals(records, Links(left[sure], right[sure], bits[sure]))
+    status[sure[lost]] = RIVAL
+    sure = sure[~lost]
+    apart = bits <= APART_BITS
+    links = Links(left[sure], right[sure], bits[sure])
+    label, dropped = clusters.build(records, links, left[apart], right[apart])
+    status[sure[dropped]] = CONFLICT
+    return status, label
 
 
 def _pairs(records: Records, weighed: Weighed, status: np.ndarray) -> pa.Table:
@@ -131,16 +153,16 @@ def _pairs(records: Records, weighed: Weighed, status: np.ndarray) -> pa.Table:
             "right": records.ids.gather(weighed.right[shown]),
             "weight_bits": weighed.bits[shown].astype(np.float64).round(3),
             "evidence": evidence(records, weighed.compared.codes[:, shown], weighed.same_nysid[shown]),
-            "status": pl.Series(status[shown].tolist(), dtype=pl.String),
+            "status": pl.Series(STATUS).gather(status[shown].astype(np.uint32)),
         }
     )
     return keyed.to_arrow(frame.sort("left", "right"))
 
 
 def evidence(records: Records, codes: np.ndarray, same_nysid: np.ndarray) -> pl.Series:
-    """"last exact, first nickname, …" for each pair; fields that say nothing are left out."""
+    """ "last exact, first nickname, …" for each pair; fields that say nothing are left out."""
     names = [code_names(f, records.tier) for f in records.schema.fields.values()]
-    columns = [pl.Series("nysid", np.where(same_nysid, "nysid", None).tolist(), dtype=pl.String)]
+    columns = [pl.Series("nysid", [None, "nysid"]).gather(same_nysid.astype(np.uint32))]
     for field, said, row in zip(records.schema.fields, names, codes):
         text = pl.Series([None if c == UNKNOWN else f"{field} {n}" for c, n in enumerate(said)])
         columns.append(text.gather(row.astype(np.uint32)).alias(field))

@@ -77,7 +77,7 @@ def _sorted(values: np.ndarray) -> np.ndarray:
 def _blocks(tokens: np.ndarray) -> _Blocks:
     """Sorting words that hold the token's high bits and the row number is several times faster than
     sorting by token; two tokens that fall together propose a pair more, and no wrong link."""
-    bits = np.uint64(max(1, int(len(tokens)).bit_length()))
+    bits = np.uint64(max(1, len(tokens).bit_length()))
     rows = np.flatnonzero(tokens != NULL).astype(np.uint64)
     packed = _sorted(((tokens[rows] >> bits) << bits) | rows)
     token = packed >> bits

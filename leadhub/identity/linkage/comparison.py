@@ -38,7 +38,9 @@ def spans(field: Field, tier: Tier) -> tuple[tuple[int, int], ...]:
     top = len(field.levels)
     exact = [(i, i) for i in range(top + 1)]
     if tier == "tokens":
-        exact += [(lo, hi) for lo in range(top + 1) for hi in range(lo + 1, top + 1) if (lo, hi) != (0, top)]
+        exact += [
+            (lo, hi) for lo in range(top + 1) for hi in range(lo + 1, top + 1) if (lo, hi) != (0, top)
+        ]
     return ((0, top), *exact)
 
 
@@ -189,8 +191,8 @@ def _deduced(
     for i, (lo, hi) in enumerate(spans(field, "tokens")):
         code[lo, hi] = i
     codes = code[np.minimum(low, high), np.maximum(low, high)]
-    for other, at in field.void_where.items():
-        codes[before[other] == schema.fields[other].code(at)] = UNKNOWN
+    for other, level_name in field.void_where.items():
+        codes[before[other] == schema.fields[other].code(level_name)] = UNKNOWN
     if field.unless_known:
         codes[before[field.unless_known] != UNKNOWN] = UNKNOWN
     return codes

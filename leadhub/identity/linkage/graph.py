@@ -10,7 +10,7 @@ from leadhub.identity.linkage.records import Records
 SURE_BITS = 6.6
 NEVER_BITS = -5.6
 #: the most that winning an assignment can add to a pair
-MOST_RAISE = 7.0
+MOST_RAISE = 5.0
 
 
 def components(size: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -62,18 +62,18 @@ def assign(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarr
     return out
 
 
-def assigned_bits(bits: np.ndarray, people: float) -> np.ndarray:
-    """log₂ odds of pairs that won an assignment, where `people` pairs of one person are expected in all.
+def raise_bits(bits: np.ndarray, people: float) -> float:
+    """What winning an assignment adds to a pair, where `people` pairs of one person are expected in all.
 
     A pair that is the best of both its places has had its rivals refuted, which its weight does not know.
-    The weights are raised by one figure for all, so that the posteriors sum to the people expected.
+    It is one figure for all, such that the posteriors of the winners sum to the people expected.
     """
     low, high = 0.0, MOST_RAISE
     for _ in range(30):
         raise_ = (low + high) / 2
         expected = float((1.0 / (1.0 + np.exp2(-(bits + raise_).astype(np.float64)))).sum())
         low, high = (low, raise_) if expected > people else (raise_, high)
-    return bits + np.float32(low)
+    return round(low, 4)
 
 
 def labels(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarray) -> np.ndarray:

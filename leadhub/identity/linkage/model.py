@@ -36,7 +36,7 @@ class Model:
     """`chance`, `family`: field → bits by code (`comparison.code_names`), 0 for "unknown"; `family` is
     empty in a trained model. `rarity`: feature → factor on its bits. `people`: M.
     `relatives`: F. `possible`: T. `learnt_prior_bits`: instead of
-    log₂ M/T in a self-trained model."""
+    log₂ M/T in a self-trained model. `raise_bits`: what winning its place adds to a pair (`graph`)."""
 
     schema: str
     tier: Tier
@@ -48,6 +48,7 @@ class Model:
     relatives: float
     possible: float
     learnt_prior_bits: float | None = None
+    raise_bits: float = 0.0
 
     @property
     def fingerprint(self) -> str:

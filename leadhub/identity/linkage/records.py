@@ -1,4 +1,4 @@
-"""Token tables of all feeds as arrays: row i is the i-th record id in order; equal tokens are equal words."""
+"""Token tables of all feeds as arrays: row i is the i-th record id in order, a token is a word."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Records:
         return float(max(1, len(self) * (len(self) - 1) // 2 - within))
 
     def most_pairs(self) -> float:
-        """The most pairs of one person that there can be: without bound only where a feed may repeat one."""
+        """How many pairs of one person there can be: all, where a feed may hold a person twice."""
         if not self.alone.all():
             return self.possible_pairs()
         sizes = np.sort(np.bincount(self.feeds, minlength=1))
@@ -99,9 +99,10 @@ def encode(
         )
     tier = tiers[0] if tiers else tier or "tokens"  # type: ignore[assignment]
     feed_names = frame.get_column("feed").unique().sort().to_list()
-    feeds = frame.get_column("feed").replace_strict(
-        feed_names, list(range(len(feed_names))), return_dtype=pl.Int32
+    place = pl.DataFrame(
+        {"feed": feed_names, "at": range(len(feed_names))}, {"feed": pl.String, "at": pl.Int64}
     )
+    feeds = frame.select("feed").join(place, on="feed", how="left", maintain_order="left")["at"].to_numpy()
     once = np.array([name in one_per_person for name in feed_names], dtype=bool)
     apart = _apart(frame.get_column("marker"), markers)
     tokens = {}
@@ -109,7 +110,7 @@ def encode(
         # tables tokenised before a key existed do not have its column
         tokens[name] = _words(frame.get_column(name, default=None), len(ids), apart)
     nysid = _words(frame.get_column("nysid_token"), len(ids), None)
-    return Records(schema, tier, ids, feed_names, feeds.to_numpy(), once[feeds.to_numpy()], tokens, nysid)  # type: ignore[arg-type]
+    return Records(schema, tier, ids, feed_names, feeds, once[feeds], tokens, nysid)  # type: ignore[arg-type]
 
 
 def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:

@@ -117,8 +117,8 @@ class LinkageSchema(Facts):
         for key in self.match_keys:
             if self.bits(key) < self.least_bits:
                 raise ValueError(
-                    f"match key {list(key)} has {self.bits(key):g} bits, fewer than {self.least_bits:g}: it "
-                    "could be inverted by frequency; add a part"
+                    f"match key {list(key)} has {self.bits(key):g} bits, fewer than {self.least_bits:g}: "
+                    "it could be inverted by frequency; add a part"
                 )
             if all(self.parts[p].of in (("date_of_birth",), ("birth_year",)) for p in key):
                 raise ValueError(f"match key {list(key)} holds a birth date alone; add a part")

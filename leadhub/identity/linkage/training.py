@@ -1,8 +1,9 @@
 """Learning the weights from the night's own pairs; no labels are used.
 
-1. **Expectation maximisation** (Fellegi and Sunter 1969; Winkler 1988) in tier `fields`: how often strangers
-   stand at each level is counted on random pairs of the whole space, how often one person's records do is
-   learnt. The prior is that of the whole space, so that a posterior of one half is a threshold by itself.
+1. **Expectation maximisation** (Fellegi and Sunter 1969; Winkler 1988): how often strangers stand at each
+   level is counted on random pairs of the whole space (tier `tokens`: as the schema declares), how often
+   one person's records do is learnt, and how many pairs are one person's, and how many are family. The prior
+   is that of the whole space, so that a posterior of one half is a threshold by itself.
 2. **Self-training.** What the first model is sure of, and what the structure tells (a pair that loses
    against a better one where each person stands once is no match), become labels of a logistic regression
    over the same levels. It learns weights against the rivals that are really there: households, twins.
@@ -30,6 +31,9 @@ LEAST_LABELS = 100
 _HOPELESS = -12.0
 #: pseudo-counts that hold a level's odds near the declared ones
 _HOLD = 20.0
+#: and relatives' near the declared ones, as a share of their pairs: else, where there are few relatives,
+#: they would take in one person's pairs with errors
+_STAY = 0.5
 _LN2 = np.log(2.0)
 
 
@@ -50,7 +54,19 @@ def train(
     )
     if len(left):
         first = expectation_maximisation(records, compared.codes, first)
-    return self_train(records, left, right, compared.codes, rarity, first)
+    learnt = self_train(records, left, right, compared.codes, rarity, first)
+    return _with(
+        learnt, raise_bits=_raise(records, left, right, learnt.weigh(compared.codes, rarity), learnt)
+    )
+
+
+def _raise(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarray, model: Model) -> float:
+    """Nothing is raised before self-training has met the rivals."""
+    if model.how != "self-trained" and len(left) < 10 * LEAST_LABELS:
+        return 0.0
+    at = np.flatnonzero((records.alone[left] | records.alone[right]) & (bits > _HOPELESS))
+    kept = graph.assign(records, left[at], right[at], bits[at])
+    return graph.raise_bits(bits[at[kept]], model.people)
 
 
 def _with(model: Model, **changed: object) -> Model:
@@ -68,6 +84,7 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
     counts = counts * (codes.shape[1] / counts.sum())
     same = odds(schema, "same")
     held = {name: share * _HOLD for name, share in same.items()}
+    kept = {name: share * _HOLD for name, share in odds(schema, "family").items()}
     chance = strangers(records) if tier == "fields" else odds(schema, "chance")
     family = odds(schema, "family")
     most = records.most_pairs()
@@ -82,16 +99,30 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
         rivals = model.rivals(patterns, np.float32(0))
         total = model.people + rivals[0] + rivals[1]
         posterior = counts * model.people / total
+        kin = counts * rivals[1] / total
         for name, row in zip(schema.fields, patterns):
-            level = held[name] + _levels(spans(schema.fields[name], tier), row, posterior, same[name])
-            same[name] = level / level.sum()
+            possible = spans(schema.fields[name], tier)
+            same[name] = _learn(possible, row, posterior, same[name], held[name])
+            stay = kept[name] * (1 + _STAY * kin.sum() / _HOLD)
+            family[name] = _learn(possible, row, kin, family[name], stay)
         people = min(most, max(1.0, float(posterior.sum())))
         done = abs(people - model.people) < 1e-4 * people
-        relatives = float((counts * rivals[1] / total).sum())
+        relatives = float(kin.sum())
         model = _with(model, people=people, relatives=max(1e-3, relatives))
         if done:
             break
     return model
+
+
+def _learn(
+    possible: tuple[tuple[int, int], ...],
+    codes: np.ndarray,
+    weight: np.ndarray,
+    now: np.ndarray,
+    held: np.ndarray,
+) -> np.ndarray:
+    level = held + _levels(possible, codes, weight, now)
+    return level / level.sum()
 
 
 def _levels(
