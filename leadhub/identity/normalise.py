@@ -21,12 +21,15 @@ Every function takes and gives columns of equal length; null stays null.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import polars as pl
 
 from leadhub.identity import keyed, nicknames
 
 #: raised with every change of a rule in this module or of the nickname classes
 RULES = 2
+_THREADS = 2
 
 _LETTERS = {
     **dict(zip("ØŁĐÐĦŊÞÆŒẞ", ("O", "L", "D", "D", "H", "N", "TH", "AE", "OE", "SS"))),
@@ -233,7 +236,9 @@ def normalise(identifiers: pl.DataFrame) -> pl.DataFrame:
     """
     given = {name: identifiers.get_column(name) for name in identifiers.columns}
     empty = pl.Series("empty", [None] * identifiers.height, dtype=pl.String)
-    out = {k: keyed.by_distinct(given.get(k, empty), rule) for k, rule in _BY_KIND.items()}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        made = pool.map(lambda kind: keyed.by_distinct(given.get(kind, empty), _BY_KIND[kind]), _BY_KIND)
+        out = dict(zip(_BY_KIND, made))
     surname = given.get("last_name", empty)
     out["last_name"] = keyed.by_distinct(surname, last_name)
     stated = keyed.by_distinct(given.get("suffix", empty), suffix)

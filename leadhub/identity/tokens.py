@@ -9,6 +9,7 @@ and tokens are comparable only under one marker. A shared id's token: ``t<key ve
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,8 @@ from leadhub.identity.composite import Digests, Mac, digest
 from leadhub.identity.linkage.schema import LinkageSchema, Tier, person
 
 NYSID_COLUMN = "nysid_token"
+#: polars and Arrow let go of the interpreter while they work
+_THREADS = 2
 
 
 def columns(schema: LinkageSchema, tier: Tier) -> tuple[str, ...]:
@@ -73,14 +76,17 @@ def tokenise(
 def _digests(identifiers: pl.DataFrame, schema: LinkageSchema, keys: Keys) -> dict[str, Digests]:
     """Each part's keyed digests; what repeats in an identifier is derived and hashed once."""
     known = normalise.normalise(identifiers)
-    sources: dict[tuple[str, ...], tuple[np.ndarray, pl.Series]] = {}
-    made = {}
-    for name, part in schema.parts.items():
-        if part.of not in sources:
-            sources[part.of] = _coded(parts.source(known, part))
-        codes, once = sources[part.of]
-        made[name] = digest(codes, parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}"))
-    return made
+    one_of = {part.of: part for part in schema.parts.values()}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        coded = pool.map(lambda part: _coded(parts.source(known, part)), one_of.values())
+        sources = dict(zip(one_of, coded))
+
+        def made(name: str) -> Digests:
+            part = schema.parts[name]
+            codes, once = sources[part.of]
+            return digest(codes, parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}"))
+
+        return dict(zip(schema.parts, pool.map(made, schema.parts)))
 
 
 def _coded(values: pl.Series) -> tuple[np.ndarray, pl.Series]:

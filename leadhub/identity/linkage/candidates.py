@@ -7,6 +7,7 @@ left out until the rest fits, and what was left out is reported, never silent.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from leadhub.identity.linkage.records import NULL, Records
 #: pairs that one match key may propose, a record; and at least, where there are few records
 PAIRS_PER_RECORD = 1
 PAIRS_AT_LEAST = 1_000_000
+_THREADS = 2
 
 LEFT_OUT_SCHEMA = {"key": pl.String, "blocks": pl.Int64, "records": pl.Int64, "pairs": pl.Int64}
 
@@ -48,16 +50,22 @@ def find(records: Records) -> Candidates:
     total = np.int64(max(1, len(records)))
     budget = max(PAIRS_AT_LEAST, PAIRS_PER_RECORD * len(records))
     found, left_out, commonness = [], [], {}
-    for name, tokens in (*records.keys(), ("nysid", records.nysid)):
-        blocks = _blocks(tokens)
+
+    def by_key(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        blocks = _blocks(records.key(name))
         cap, lost = _cap(blocks.size, budget)
-        if len(lost):
-            left_out.append((name, len(lost), int(lost.sum()), int((lost * (lost - 1) // 2).sum())))
         left, right = _pairs(blocks, cap)
         apt = records.may_be_one(left, right)
-        found.append(left[apt] * total + right[apt])
-        if records.tier == "tokens":
-            commonness[name] = _commonness(blocks, len(records))
+        common = _commonness(blocks, len(records)) if records.tier == "tokens" else None
+        return left[apt] * total + right[apt], lost, common
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for name, (packed, lost, common) in zip(records.key_names, pool.map(by_key, records.key_names)):
+            found.append(packed)
+            if len(lost):
+                left_out.append((name, len(lost), int(lost.sum()), int((lost * (lost - 1) // 2).sum())))
+            if common is not None:
+                commonness[name] = common
     packed = _distinct(np.concatenate(found))
     table = pl.DataFrame(left_out, schema=LEFT_OUT_SCHEMA, orient="row")
     return Candidates(packed // total, packed % total, commonness, keyed.to_arrow(table))

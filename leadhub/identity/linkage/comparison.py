@@ -134,12 +134,20 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(fill, range(0, len(left), _CHUNK)))
-    mixed = pa.array(shared * np.uint64(0x9E3779B97F4A7C15) + both).dictionary_encode()
+    mixed = pa.array(_mixed(shared) + both).dictionary_encode()
     place = mixed.indices.to_numpy()
     first = np.full(len(mixed.dictionary), len(place), dtype=np.int64)
     np.minimum.at(first, place, np.arange(len(place)))
     codes = deduce(records.schema, shared[first], both[first])
     return Compared(codes[:, place], shared, rarest)
+
+
+def _mixed(words: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every bit reaches every other, so that a
+    pair of masks and its sum are one to one but for chance."""
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
 
 
 def deduce(schema: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,14 +53,17 @@ class Records:
         # a person in every feed: the i-th smallest feed meets all larger ones
         return float(max(1, (sizes * np.arange(len(sizes))[::-1]).sum()))
 
-    def keys(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Name and token of each match key: stored, or in tier `fields` put together from the parts'."""
-        if self.tier == "tokens":
-            for name in self.schema.key_names:
-                yield name, self.tokens[f"k_{name}"]
-            return
-        for key in (*self.schema.match_keys, *self.schema.candidate_keys):
-            yield "+".join(key), self._combined(key)
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        """What records may be brought together by."""
+        more = self.schema.candidate_keys if self.tier == "fields" else ()
+        return (*self.schema.key_names, *("+".join(k) for k in more), "nysid")
+
+    def key(self, name: str) -> np.ndarray:
+        """A match key's token: stored, or in tier `fields` put together from the parts'."""
+        if name == "nysid":
+            return self.nysid
+        return self.tokens[f"k_{name}"] if self.tier == "tokens" else self._combined(tuple(name.split("+")))
 
     def _combined(self, key: tuple[str, ...]) -> np.ndarray:
         mixed = np.zeros(len(self), dtype=np.uint64)

@@ -33,6 +33,8 @@ PERSON = Path(__file__).with_name("person.yaml")
 
 #: codes of a field's level: not comparable; comparable and different; then the levels, loosest first
 UNKNOWN, DIFFER = 0, 1
+#: which keys two records share is one machine word
+MOST_KEYS = 64
 
 #: kinds that say the same: their bits do not add up
 _SAME_SOURCE = {"birth_year": "date_of_birth", "city": "zip"}
@@ -114,6 +116,8 @@ class LinkageSchema(Facts):
             unknown = sorted(set(names) - set(self.parts))
             if unknown:
                 raise ValueError(f"{where} names unknown parts {unknown}")
+        if len(self.match_keys) > MOST_KEYS:
+            raise ValueError(f"has {len(self.match_keys)} match keys; at most {MOST_KEYS} can be compared")
         for key in self.match_keys:
             if self.bits(key) < self.least_bits:
                 raise ValueError(
@@ -136,10 +140,12 @@ class LinkageSchema(Facts):
     def bits(self, key: tuple[str, ...]) -> float:
         """Chance bits of a key: of parts that come from one source, the strictest alone."""
         best: dict[str, float] = {}
-        for name in key:
-            part = self.parts[name]
+        joint = [self.parts[name] for name in key if len(self.parts[name].of) > 1]
+        covered = {source for part in joint for source in part.of}
+        for part in (self.parts[name] for name in key):
             source = _SAME_SOURCE.get(part.of[0], part.of[0])
-            best[source] = max(best.get(source, 0.0), part.bits)
+            if part in joint or source not in covered:
+                best[source] = max(best.get(source, 0.0), part.bits)
         return sum(best.values())
 
     @cached_property
