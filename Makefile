@@ -5,7 +5,7 @@ PERSONS ?= 5000
 # a night is many short processes: without bytecode each compiles its imports again (some seconds)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test lint bench bench-night docs clean
+.PHONY: help setup spark demo up test lint bench bench-night docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -19,13 +19,19 @@ setup: .venv/ready   ## a virtual environment from the hash-pinned lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+spark: .venv/spark   ## besides, what the tests against Spark and spindle-token need
+.venv/spark: .venv/ready spark.lock
+	@echo "leadhub: adding Spark (a minute, once; Java 17 must be there to run it)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r spark.lock
+	@touch $@
+
 demo: setup      ## two nights of a synthetic county through real servers (PERSONS=5000)
 	@$(BIN)/python -m simulation.demo --persons $(PERSONS)
 
 up: setup        ## the same, kept running, with Airflow's UI on loopback
 	@$(BIN)/python -m simulation.demo --persons $(PERSONS) --keep-running
 
-test: setup      ## the whole suite
+test: spark      ## the whole suite
 	@$(BIN)/python -m pytest
 
 lint: setup      ## style, types, import directions

@@ -98,8 +98,8 @@ def _show(found: dict[str, Any]) -> None:
     times = found["seconds"]
     console.print(
         f"{times['all']['wall']:.1f} s ({times['all']['cpu']:.1f} s CPU): encoding "
-        f"{times['encode']['wall']:.1f}, linking {times['link']['wall']:.1f}, deciding {times['decide']['wall']:.1f}; peak "
-        f"{found['peak_memory_mb']:,} MB"
+        f"{times['encode']['wall']:.1f}, linking {times['link']['wall']:.1f}, deciding "
+        f"{times['decide']['wall']:.1f}; peak {found['peak_memory_mb']:,} MB"
     )
 
 

@@ -73,6 +73,8 @@ def people(rng: random.Random, count: int) -> list[dict]:
         }
         born = date(1950, 1, 2) + timedelta(days=rng.randrange(20000))
         for place in range(rng.choice([1, 1, 2, 2, 3, 4, 5])):
+            if place == 1:
+                born = born + timedelta(days=rng.randrange(-3000, 3000))
             if place >= 2 and rng.random() > 0.04:  # else a twin of the one before
                 born = born + timedelta(days=rng.choice([400, 800, 1500, 9000]))
             person = dict(home, date_of_birth=born, first_name=zipf(rng, given, 1.8))

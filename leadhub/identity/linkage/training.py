@@ -2,8 +2,8 @@
 
 1. **Expectation maximisation** (Fellegi and Sunter 1969; Winkler 1988): how often strangers stand at each
    level is counted on random pairs of the whole space (tier `tokens`: as the schema declares), how often
-   one person's records do is learnt, and how many pairs are one person's, and how many are family. The prior
-   is that of the whole space, so that a posterior of one half is a threshold by itself.
+   one person's records do is learnt, and how many pairs are one person's, and how many are family. The
+   prior is that of the whole space, so that a posterior of one half is a threshold by itself.
 2. **Self-training.** What the first model is sure of, and what the structure tells (a pair that loses
    against a better one where each person stands once is no match), become labels of a logistic regression
    over the same levels. It learns weights against the rivals that are really there: households, twins.
