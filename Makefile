@@ -5,7 +5,7 @@ PERSONS ?= 5000
 # a night is many short processes: without bytecode each compiles its imports again (some seconds)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup spark demo up test lint bench bench-night docs clean
+.PHONY: help setup spark demo up test lint bench bench-night bench-linkage docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -37,10 +37,17 @@ test: spark      ## the whole suite
 lint: setup      ## style, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: bench-night   ## every benchmark
+bench: bench-night bench-linkage   ## every benchmark
 
 bench-night: setup   ## one full night of 200,000 persons beside its floor
 	@$(BIN)/python -m benchmarks.night
+
+bench-linkage: setup .venv-bench/ready   ## linkage beside Splink on clear text, in one run (some minutes)
+	@.venv-bench/bin/python -m benchmarks.linkage
+.venv-bench/ready: benchmarks/linkage/requirements.lock .venv/ready
+	@$(PYTHON) -m venv .venv-bench
+	@$(BIN)/uv pip sync --quiet --python .venv-bench/bin/python --require-hashes benchmarks/linkage/requirements.lock
+	@touch $@
 
 docs: setup      ## JSON Schemas of feeds and agreements, and the data dictionary, from the code
 	@$(BIN)/leadhub docs

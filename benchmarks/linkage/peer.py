@@ -12,9 +12,9 @@ from benchmarks.linkage.datasets import Dataset
 
 @dataclass(frozen=True)
 class Outcome:
-    """`pairs`: left, right (record names, or row numbers) and score, every pair that was compared.
+    """`pairs`: left, right (record names, or row numbers), score: every pair that was compared.
 
-    `threshold`: the score that the system itself would cut at, with no labels; None if it has no such score.
+    `threshold`: the score at which the system itself would cut, without labels; None if it has none.
     `notes`: further measured figures by name, with the unit in the name.
     """
 

@@ -1,4 +1,4 @@
-"""Clear-text columns as a careful Splink user would prepare them: cleaned, and derived ones for levels and blocks."""
+"""Clear-text columns as a careful Splink user prepares them: cleaned, and derived for levels and blocks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import jellyfish
 import polars as pl
 
 STREET_WORDS = (
-    "street st avenue ave road rd drive dr lane ln court ct boulevard blvd place pl way circle cir crescent close terrace"
+    "street st avenue ave road rd drive dr lane ln court ct boulevard blvd place pl way circle cir "
+    "crescent close terrace"
     " circuit parade n s e w north south east west"
 )
 UNIT = r"\b(?:apt|unit|flat|ste|suite|no)\b.*$|#.*$"
@@ -14,7 +15,7 @@ ROW = "unique_id"
 
 
 def cleaned(table: pl.DataFrame) -> pl.DataFrame:
-    """Lower case, letters and digits only (names and addresses keep single blanks), with row numbers as ids."""
+    """Lower case, letters and digits (names and addresses keep single blanks), row numbers as ids."""
     texts = [c for c in table.columns if c not in ("record", "truth")]
     return table.select(pl.int_range(pl.len(), dtype=pl.Int32).alias(ROW), *(_text(c) for c in texts))
 

@@ -24,7 +24,7 @@ EVEN_ODDS = 0.0  # match weight at which the match probability is one half
 
 @dataclass(frozen=True)
 class Model:
-    """A Splink model before training. `deterministic` rules find `recall` of the matches, at almost no error."""
+    """A Splink model before training. `deterministic` rules find `recall` of the matches, almost surely."""
 
     comparisons: list
     blocking: list

@@ -1,4 +1,4 @@
-"""The tuned Splink model: correlated fields in one ordered comparison each, wide blocking, EM over several rules.
+"""Splink, tuned: correlated fields in one ordered comparison each, wide blocking, EM by many rules.
 
 Chosen on febrl4, historical_50k and the three 20k sets, never on a `_holdout` set.
 """
@@ -125,7 +125,7 @@ def phone() -> CustomComparison:
 def address() -> CustomComparison:
     """House, street, zip code and city in one order from the same dwelling to another town.
 
-    As separate comparisons they would count one shared home several times over, and with it every household member.
+    As separate comparisons they would count one shared home, and every household member, several times.
     """
     number, zip_ = "house_number_l = house_number_r", "zip_l = zip_r"
     like_street = "jaro_winkler_similarity(street_l, street_r) >= 0.9"
@@ -178,7 +178,7 @@ def text(column: str) -> CustomComparison:
 
 
 def blocking(fields: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Rules whose union holds about 97 % of the true pairs or more; each asks for two independent things."""
+    """Rules meant to hold 97 % of the true pairs or more together; each asks for two independent things."""
     has = set(fields)
     rules: list[tuple[str, ...]] = [("last_name", "first_name"), ("last_sound", "first_sound")]
     if "date_of_birth" in has:

@@ -99,7 +99,7 @@ def evaluate(truth: Truth, pairs: pl.DataFrame, threshold: float | None, *, seed
 
 
 def scored_pairs(truth: Truth, pairs: pl.DataFrame) -> Scored:
-    """Row numbers, each pair once with its best score, ordered by score; ties by row, so that they repeat."""
+    """Row numbers, each pair once with its best score, ordered by score; ties by row."""
     left = _rows(pairs["left"], truth.left_record)
     right = _rows(pairs["right"], truth.right_record)
     score = pairs["score"].cast(pl.Float64).to_numpy()
