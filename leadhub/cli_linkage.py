@@ -13,7 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, help="Linkage: how good it is, and the model that weighs pairs.")
-console = Console(width=None if sys.stdout.isatty() else 160)
+
+
+def console_width() -> int | None:
+    """A pipe has no width: nothing may be cut off there."""
+    return None if sys.stdout.isatty() else 160
+
+
+console = Console(width=console_width())
 
 
 @app.command()
@@ -70,7 +77,7 @@ def _show(found: dict[str, Any]) -> None:
     console.print(
         f"{found['candidate_pairs']:,} candidate pairs hold {found['block_recall']:.2%} of the true ones\n"
     )
-    table = _table("pairs", "threshold", "precision", "recall", "F1", "log2 odds")
+    table = table_of("pairs", "threshold", "precision", "recall", "F1", "log2 odds")
     for name, title in (("raw", "all pairs"), ("one_to_one", "one to one")):
         if name in found:
             for which, said in (
@@ -83,7 +90,7 @@ def _show(found: dict[str, Any]) -> None:
     curve = found.get("one_to_one", found["raw"])["curve"]
     console.print(_curve(curve))
     for name, groups in found["by_group"].items():
-        table = _table(name, "records", "true pairs", "precision", "recall", "F1")
+        table = table_of(name, "records", "true pairs", "precision", "recall", "F1")
         for group, f in groups.items():
             row = (group, f"{f['records']:,}", f"{f['true_pairs']:,}")
             table.add_row(*row, f"{f['precision']:.4f}", f"{f['recall']:.4f}", f"{f['f1']:.4f}")
@@ -110,7 +117,7 @@ def _figures(table: Table, title: str, said: str, f: dict[str, Any]) -> None:
 
 def _curve(points: list[dict[str, Any]]) -> Table:
     """Precision and recall as bars, from strict to lenient."""
-    table = _table("log2 odds", "precision", "", "recall", "", "F1")
+    table = table_of("log2 odds", "precision", "", "recall", "", "F1")
     for p in points[:: max(1, len(points) // 10)]:
         table.add_row(
             f"{p['threshold_bits']:.1f}",
@@ -123,7 +130,7 @@ def _curve(points: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _table(*headers: str) -> Table:
+def table_of(*headers: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in headers:
         table.add_column(header)

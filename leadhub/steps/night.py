@@ -11,6 +11,7 @@ from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.identity import crosswalk, linkage
+from leadhub.steps import review
 from leadhub.steps.ingest import Receipt, core_table
 from leadhub.steps.site import Site
 
@@ -43,6 +44,7 @@ def link(site: Site, night: str) -> Receipt:
             pa.concat_tables(tokens),
             one_per_person=one_per_person,
             model=linkage.fitting(base.get("linkage_model")),
+            decided=review.made(site),
         )
         previous = base["tables"].get("crosswalk")
         assigned = crosswalk.assign(

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from connectors.base import connection_from_environment
-from leadhub import cli
+from leadhub import cli, cli_review
 from leadhub.foundation.settings import Settings
-from leadhub.steps import run_night
+from leadhub.steps import review, run_night
 from leadhub.steps.site import open_site
 
 pytestmark = pytest.mark.timeout(300)
@@ -152,3 +152,32 @@ def test_a_replay_applies_what_a_corrected_mapping_lets_pass(leadhub, nights, tm
     assert receipt["replays"] == [drop.drop_id]
     code, said = leadhub("quarantine", "replay", CLINIC, drop.drop_id)
     assert code == 70
+
+
+def test_what_a_steward_decides_about_a_pair_holds_from_the_next_night_on(leadhub, nights, monkeypatch):
+    monkeypatch.setattr(cli_review.console, "_width", 200)
+    site = open_site(connection_from_environment, Settings(var=nights.var))
+    tied = review.pairs(site, ("linked",)).filter(~pl.col("evidence").str.starts_with("nysid"))
+    parted, kept = tied.unique("left").unique("right").sort("weight_bits").head(2).to_dicts()
+    code, shown = leadhub("review", "show", parted["pair"])
+    assert code == 0
+    assert f"{parted['weight_bits']:.1f} bits" in shown
+    assert parted["evidence"].split(" ")[0] in shown
+    total = sum(bits for _, _, bits in review.waterfall(site, parted))
+    assert total == pytest.approx(parted["weight_bits"], abs=0.01)
+    why = ("--by", "a steward", "--why", "both agencies called")
+    for pair, verdict in ((parted, "two"), (kept, "two"), (kept, "one")):
+        assert leadhub("review", "decide", pair["pair"], verdict, *why)[0] == 0
+    assert [d["verdict"] for d in review.made(site)].count("two") == 2
+    for wrong in (("ffffffffffff", "one", *why), (kept["pair"], "three", *why)):
+        assert leadhub("review", "decide", *wrong)[0] == 72
+    run_night(site, nights.night(2))
+    tables = site.lake.night(nights.night(2))["tables"]
+    crosswalk = site.lake.read("crosswalk", tables["crosswalk"])
+    person = dict(zip(crosswalk["record_id"].to_pylist(), crosswalk["person_id"].to_pylist()))
+    assert person[parted["left"]] != person[parted["right"]]
+    assert person[kept["left"]] == person[kept["right"]]
+    code, listed = leadhub("review", "list", "--limit", "1000")
+    assert code == 0
+    assert parted["pair"] not in listed
+    assert kept["pair"] not in listed

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.identity import keyed
-from leadhub.identity.linkage import candidates, clusters, training
+from leadhub.identity.linkage import candidates, clusters, decisions, training
 from leadhub.identity.linkage.clusters import Links
 from leadhub.identity.linkage.comparison import Compared, code_names, compare
 from leadhub.identity.linkage.model import NYSID_BITS, Model, from_facts
@@ -68,9 +68,11 @@ class Linked:
     model: Model
 
 
-def weigh(records: Records, model: Model | None = None) -> Weighed:
+def weigh(
+    records: Records, model: Model | None = None, decided: decisions.Decided | None = None
+) -> Weighed:
     """Find, compare and weigh pairs; without `model`, one is learnt from them."""
-    found = candidates.find(records)
+    found = candidates.find(records, (decided.left, decided.right) if decided else None)
     compared = compare(records, found)
     rarity = training.rarity(records, found.left, found.right, compared)
     model = model or training.train(records, found.left, found.right, compared, rarity)
@@ -78,6 +80,8 @@ def weigh(records: Records, model: Model | None = None) -> Weighed:
     one, other = records.nysid[found.left], records.nysid[found.right]
     known = (one != NULL) & (other != NULL)
     bits[known & (one == other)] = NYSID_BITS
+    if decided:
+        bits = decided.apply(found.left, found.right, bits)
     return Weighed(
         left=found.left,
         right=found.right,
@@ -108,15 +112,17 @@ def link(
     schema: LinkageSchema | None = None,
     model: Model | None = None,
     tier: Tier | None = None,
+    decided: list[dict[str, Any]] | None = None,
 ) -> Linked:
     """Link the token tables of all feeds, concatenated (`tokens.columns`).
 
     `one_per_person` names the feeds that hold each person once. Without `model`, one is learnt.
+    `decided`: what stewards said (`decisions.known`).
 
     Raises: TerminalError `state_invalid` where a record id stands twice.
     """
     records = encode(table, one_per_person, schema or person(), tier)
-    weighed = weigh(records, model)
+    weighed = weigh(records, model, decisions.known(records, decided) if decided else None)
     status, label = decide(records, weighed)
     return Linked(
         pairs=_pairs(records, weighed, status),
@@ -146,7 +152,8 @@ def decide(records: Records, weighed: Weighed) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pairs(records: Records, weighed: Weighed, status: np.ndarray) -> pa.Table:
-    shown = np.flatnonzero(weighed.bits >= REVIEW_BITS)
+    apart = weighed.bits <= -decisions.DECIDED_BITS
+    shown = np.flatnonzero((weighed.bits >= REVIEW_BITS) | apart)
     frame = pl.DataFrame(
         {
             "left": records.ids.gather(weighed.left[shown]),

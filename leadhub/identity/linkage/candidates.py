@@ -45,8 +45,8 @@ class _Blocks:
     size: np.ndarray
 
 
-def find(records: Records) -> Candidates:
-    """All pairs that share a key and may be one person."""
+def find(records: Records, also: tuple[np.ndarray, np.ndarray] | None = None) -> Candidates:
+    """All pairs that share a key and may be one person, and the pairs `also` given by row numbers."""
     total = np.int64(max(1, len(records)))
     budget = max(PAIRS_AT_LEAST, PAIRS_PER_RECORD * len(records))
     found, left_out, commonness = [], [], {}
@@ -66,6 +66,8 @@ def find(records: Records) -> Candidates:
                 left_out.append((name, len(lost), int(lost.sum()), int((lost * (lost - 1) // 2).sum())))
             if common is not None:
                 commonness[name] = common
+    if also is not None:
+        found.append(np.minimum(*also).astype(np.int64) * total + np.maximum(*also))
     packed = _distinct(np.concatenate(found))
     table = pl.DataFrame(left_out, schema=LEFT_OUT_SCHEMA, orient="row")
     return Candidates(packed // total, packed % total, commonness, keyed.to_arrow(table))

@@ -111,6 +111,29 @@ def test_a_link_is_a_reason_and_every_cluster_has_reasons(seed):
         assert reached == members
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    SINGLES,
+    st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29), st.booleans())),
+)
+def test_what_stewards_decided_holds(seed, single, said):
+    """Two are two always; one is one unless their NYSIDs, a source's rule or another decision forbid it."""
+    table = random_records(seed, 30)
+    pairs = {tuple(sorted((f"r{a:03d}", f"r{b:03d}"))): one for a, b, one in said if a != b}
+    decided = [{"left": a, "right": b, "verdict": "one" if one else "two"} for (a, b), one in pairs.items()]
+    linked = link(table, one_per_person=single, decided=decided)
+    of = {m: c for c, members in enumerate(clusters(linked)) for m in members}
+    for (a, b), one in pairs.items():
+        if not one:
+            assert of[a] != of[b]
+    if len(decided) == 1 and decided[0]["verdict"] == "one" and not single:
+        numbers = {r["nysid_token"] for r in table.to_pylist() if r["record_id"] in next(iter(pairs))}
+        if len(numbers - {None}) < 2:
+            assert status(linked)[next(iter(pairs))] in ("linked", "conflict")
+    assert link(table, one_per_person=single, decided=decided) == linked
+
+
 def test_nobody_and_one_record():
     assert link(records(), one_per_person=frozenset()).clusters.num_rows == 0
     alone = link(records({"record_id": "r1"}), one_per_person=frozenset())

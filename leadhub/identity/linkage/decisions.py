@@ -1,0 +1,53 @@
+"""What stewards decided about pairs: these two are one person, those two are not. For ever.
+
+A decision names records, not persons: it holds whatever becomes of their clusters. It is applied after all
+weighing and before all clustering, every night anew, so that the same decisions give the same persons. Two
+different NYSIDs stay two persons whatever was decided: the numbers rest on fingerprints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from leadhub.identity.linkage.records import Records
+
+ONE, TWO = "one", "two"
+VERDICTS = (ONE, TWO)
+#: beyond every weight, the same NYSID included
+DECIDED_BITS = 128.0
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Row numbers of decided pairs, and whether each is one person."""
+
+    left: np.ndarray
+    right: np.ndarray
+    one: np.ndarray
+
+    def apply(self, left: np.ndarray, right: np.ndarray, bits: np.ndarray) -> np.ndarray:
+        """The weights, with those of decided pairs (all of which stand among the candidates) replaced."""
+        size = np.int64(max(1, int(right.max(initial=0)) + 1))
+        at = np.searchsorted(left * size + right, self.left * size + self.right)
+        out = bits.copy()
+        out[at] = np.where(self.one, DECIDED_BITS, -DECIDED_BITS)
+        return out
+
+
+def known(records: Records, decisions: list[dict[str, Any]]) -> Decided:
+    """Decisions (left, right: record ids; verdict) whose records are both there; the last one counts."""
+    schema = {"left": pl.String, "right": pl.String, "verdict": pl.String}
+    said = pl.DataFrame([{k: d[k] for k in schema} for d in decisions], schema=schema)
+    place = pl.DataFrame({"id": records.ids, "row": np.arange(len(records), dtype=np.int64)})
+    rows = (
+        said.join(place.rename({"id": "left", "row": "a"}), on="left", maintain_order="left")
+        .join(place.rename({"id": "right", "row": "b"}), on="right", maintain_order="left")
+        .select(a=pl.min_horizontal("a", "b"), b=pl.max_horizontal("a", "b"), one=pl.col("verdict") == ONE)
+        .unique(["a", "b"], keep="last")
+        .sort("a", "b")
+    )
+    return Decided(rows["a"].to_numpy(), rows["b"].to_numpy(), rows["one"].to_numpy())

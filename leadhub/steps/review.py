@@ -1,0 +1,117 @@
+"""Pairs that wait for a steward, and what was decided about them.
+
+A decision is a file of its own, never changed: who, when, why, which two records, one person or two. The
+next night honours it, and every night after that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from leadhub.foundation import clock, files
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.lease import lease
+from leadhub.identity.linkage import decisions, schema
+from leadhub.identity.linkage.comparison import code_names
+from leadhub.identity.linkage.model import NYSID_BITS, from_facts
+from leadhub.steps.site import Site
+
+WAITING = ("weak", "rival", "conflict")
+
+
+def _folder(site: Site) -> Path:
+    return site.settings.var / "lake" / "decisions"
+
+
+def made(site: Site) -> list[dict[str, Any]]:
+    """All decisions, the oldest first."""
+    return [files.read_json(path) for path in sorted(_folder(site).glob("*.json"))]
+
+
+def pair_id(left: str, right: str) -> str:
+    return hashlib.sha256(f"{left}|{right}".encode()).hexdigest()[:12]
+
+
+def pairs(site: Site, statuses: tuple[str, ...] = WAITING, *, decided: bool = False) -> pl.DataFrame:
+    """pair, left, right, weight_bits, evidence, status of the last night, the nearest to a link first.
+
+    Pairs that somebody decided about are left out without `decided`.
+
+    Raises: TerminalError `night_incomplete` before the first night.
+    """
+    nights = site.lake.nights()
+    if not nights:
+        raise TerminalError("night_incomplete", "no night is committed yet; nothing waits for review")
+    tables = (site.lake.night(nights[-1]) or {})["tables"]
+    found = pl.DataFrame(pl.from_arrow(site.lake.read("linkage_pairs", tables["linkage_pairs"])))
+    named = found.with_columns(
+        pair=pl.struct("left", "right").map_elements(
+            lambda p: pair_id(p["left"], p["right"]), return_dtype=pl.String
+        )
+    )
+    done = [] if decided else [d["pair"] for d in made(site)]
+    open_ = named.filter(pl.col("status").is_in(statuses) & ~pl.col("pair").is_in(done))
+    return open_.sort("weight_bits", "pair", descending=[True, False])
+
+
+def one_pair(site: Site, pair: str) -> dict[str, Any]:
+    """A pair of the last night, by the beginning of its id.
+
+    Raises: TerminalError `linkage_input_invalid` where no pair, or more than one, begins so.
+    """
+    found = pairs(site, (*WAITING, "linked"), decided=True).filter(pl.col("pair").str.starts_with(pair))
+    if found.height != 1:
+        raise TerminalError(
+            "linkage_input_invalid",
+            f"{found.height} pairs begin with [{pair}]; `leadhub review list` shows them",
+        )
+    return found.row(0, named=True)
+
+
+def waterfall(site: Site, row: dict[str, Any]) -> list[tuple[str, str, float]]:
+    """field, level, bits: what each field adds to a pair's weight; "before any field" first."""
+    night = site.lake.night(site.lake.nights()[-1]) or {}
+    model = from_facts(night["linkage_model"])
+    steps = [("before any field", "", model.prior_bits)]
+    for said in (row["evidence"] or "").split(", "):
+        field, _, level = said.partition(" ")
+        if field == "nysid":
+            steps.append((field, "equal", NYSID_BITS))
+        elif field:
+            names = code_names(schema.person().fields[field], model.tier)
+            steps.append((field, level, model.chance[field][names.index(level)]))
+    rest = row["weight_bits"] - sum(bits for _, _, bits in steps)
+    if row["evidence"] and not row["evidence"].startswith("nysid"):
+        steps.append(("how common the values are, and family", "", round(rest, 3)))
+    return steps
+
+
+def decide(site: Site, pair: str, verdict: str, *, by: str, why: str) -> dict[str, Any]:
+    """What was decided before stays on record; the last decision counts.
+
+    Raises: TerminalError `linkage_input_invalid` for another verdict, an empty name or reason."""
+    if verdict not in decisions.VERDICTS or not by.strip() or not why.strip():
+        raise TerminalError(
+            "linkage_input_invalid", "say one or two (persons), with --by and --why, which the record keeps"
+        )
+    row = one_pair(site, pair)
+    decision = {
+        "pair": row["pair"],
+        "left": row["left"],
+        "right": row["right"],
+        "verdict": verdict,
+        "by": by.strip(),
+        "why": why.strip(),
+        "at": clock.stamp(clock.now()),
+        "weight_bits": row["weight_bits"],
+        "evidence": row["evidence"],
+        "status": row["status"],
+    }
+    with lease(site.leases, "review"):
+        number = len(list(_folder(site).glob("*.json"))) + 1
+        files.write_json(_folder(site) / f"{number:06d}.json", decision)
+    return decision
