@@ -69,6 +69,32 @@ def evaluate(
     _show(found)
 
 
+@app.command()
+def estimate(
+    as_json: Annotated[bool, typer.Option("--json", help="facts instead of sentences")] = False,
+) -> None:
+    """How good the last night's links are, without labels; and which pairs to look at to know it better."""
+    from connectors.base import connection_from_environment
+    from leadhub.steps import review
+    from leadhub.steps.site import open_site
+
+    found = review.estimate(open_site(connection_from_environment))
+    if as_json:
+        print(json.dumps(found, indent=1))  # noqa: T201
+        return
+    console.print(
+        f"night {found['night']}: {found['linked_pairs']:,} linked pairs; the model expects precision "
+        f"{found['precision']} and recall {found['recall']}"
+    )
+    if found["clerical"]:
+        c = found["clerical"]
+        console.print(
+            f"stewards confirmed {c['confirmed']} of {c['decided']} linked pairs they decided: precision "
+            f"between {c['low']} and {c['high']} (95 %)"
+        )
+    console.print("a random sample to decide about (`leadhub review show PAIR`):", *found["to_sample"][:50])
+
+
 def _show(found: dict[str, Any]) -> None:
     console.print(
         f"{', '.join(found['files'])}: {found['records']:,} records, {found['true_pairs']:,} true pairs; "

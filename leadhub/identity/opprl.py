@@ -267,7 +267,7 @@ def _phone(values: pl.Series) -> pl.Series:
     """
     digits = (
         values.str.strip_chars(" \t.,/-")
-        .str.replace(r"(?i)[ ,]*(?:ext(?:ension)?\.?|x|#)[ :.]*[0-9]{1,6}$", "")
+        .str.replace(r"(?i)[ ,]*(?:ext(?:ension)?\.?|x|#)[:.]? *[0-9]{1,6}$", "")
         .str.replace(r"(?i)^[a-z :.]{0,20}", "")
         .str.replace_all(r"[ .()\-/]", "")
     )

@@ -20,6 +20,7 @@ from leadhub.identity.linkage.comparison import code_names
 from leadhub.identity.linkage.model import NYSID_BITS, from_facts
 from leadhub.steps.site import Site
 
+DECIDED_BITS = decisions.DECIDED_BITS
 WAITING = ("weak", "rival", "conflict")
 
 
@@ -88,6 +89,48 @@ def waterfall(site: Site, row: dict[str, Any]) -> list[tuple[str, str, float]]:
     if row["evidence"] and not row["evidence"].startswith("nysid"):
         steps.append(("how common the values are, and family", "", round(rest, 3)))
     return steps
+
+
+def estimate(site: Site) -> dict[str, Any]:
+    """How good the last night's links are, without labels.
+
+    `precision`, `recall`: what the model expects: the mean posterior of the linked pairs, and the sum of
+    their posteriors as a share of all pairs of one person that it believes in. `clerical`: of linked pairs that
+    stewards decided about, how many they confirmed, with the 95 % interval (Wilson 1927); None where none.
+    """
+    linked = pairs(site, ("linked",), decided=True).filter(pl.col("weight_bits").abs() < DECIDED_BITS)
+    night = site.lake.night(site.lake.nights()[-1]) or {}
+    model = from_facts(night["linkage_model"])
+    expected = 1.0 / (1.0 + 2.0 ** -linked.get_column("weight_bits"))
+    sure = float(expected.sum())
+    judged = {d["pair"]: d["verdict"] for d in made(site) if d["status"] == "linked"}
+    right = sum(verdict == decisions.ONE for verdict in judged.values())
+    return {
+        "night": night["night"],
+        "linked_pairs": linked.height,
+        "precision": round(sure / linked.height, 4) if linked.height else None,
+        "recall": round(min(1.0, sure / max(sure, model.people)), 4),
+        "clerical": _wilson(right, len(judged)) if judged else None,
+        "to_sample": _sample(linked),
+    }
+
+
+def _wilson(right: int, count: int) -> dict[str, float]:
+    z = 1.96
+    share, spread = right / count, 1 + z**2 / count
+    middle = (share + z**2 / (2 * count)) / spread
+    half = z / spread * (share * (1 - share) / count + z**2 / (4 * count**2)) ** 0.5
+    return {
+        "decided": count,
+        "confirmed": right,
+        "low": round(middle - half, 4),
+        "high": round(middle + half, 4),
+    }
+
+
+def _sample(linked: pl.DataFrame, size: int = 50) -> list[str]:
+    """Linked pairs to be looked at, in the order of their ids, which are hashes: a random sample."""
+    return linked.get_column("pair").sort().head(size).to_list()
 
 
 def decide(site: Site, pair: str, verdict: str, *, by: str, why: str) -> dict[str, Any]:

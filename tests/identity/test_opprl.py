@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from leadhub.foundation.errors import TerminalError
@@ -237,6 +237,7 @@ def test_metaphone_equals_the_packages_library(name):
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text("0123456789 +-().x#/", max_size=9), max_size=10))
+@example(["#..0"])
 def test_a_telephone_number_is_the_packages_or_missing(pieces):
     import phonenumbers
 

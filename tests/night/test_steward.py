@@ -177,6 +177,12 @@ def test_what_a_steward_decides_about_a_pair_holds_from_the_next_night_on(leadhu
     person = dict(zip(crosswalk["record_id"].to_pylist(), crosswalk["person_id"].to_pylist()))
     assert person[parted["left"]] != person[parted["right"]]
     assert person[kept["left"]] == person[kept["right"]]
+    estimated = review.estimate(site)
+    assert 0.9 < estimated["precision"] <= 1
+    assert 0.5 < estimated["recall"] <= 1
+    assert estimated["clerical"] == {"decided": 2, "confirmed": 1, "low": 0.0945, "high": 0.9055}
+    code, said = leadhub("linkage", "estimate")
+    assert code == 0
     code, listed = leadhub("review", "list", "--limit", "1000")
     assert code == 0
     assert parted["pair"] not in listed
