@@ -95,8 +95,9 @@ def estimate(site: Site) -> dict[str, Any]:
     """How good the last night's links are, without labels.
 
     `precision`, `recall`: what the model expects: the mean posterior of the linked pairs, and the sum of
-    their posteriors as a share of all pairs of one person that it believes in. `clerical`: of linked pairs that
-    stewards decided about, how many they confirmed, with the 95 % interval (Wilson 1927); None where none.
+    their posteriors as a share of all pairs of one person that it believes in. `clerical`: of linked
+    pairs that stewards decided about, how many they confirmed, with the 95 % interval (Wilson 1927); None
+    where none. `to_sample`: pairs to look at.
     """
     linked = pairs(site, ("linked",), decided=True).filter(pl.col("weight_bits").abs() < DECIDED_BITS)
     night = site.lake.night(site.lake.nights()[-1]) or {}
