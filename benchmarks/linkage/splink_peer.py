@@ -41,7 +41,8 @@ def default(dataset: Dataset, threads: int) -> Outcome:
 
 def tuned(dataset: Dataset, threads: int) -> Outcome:
     tables = [splink_columns.derived(splink_columns.cleaned(table)) for table in dataset.tables]
-    return _linked(tables, Model(**splink_tuned.model(dataset.fields)), threads)
+    records = max(table.height for table in tables)
+    return _linked(tables, Model(**splink_tuned.model(dataset.fields, records)), threads)
 
 
 def default_model(fields: tuple[str, ...]) -> Model:

@@ -9,16 +9,19 @@ import splink.comparison_level_library as cll
 from splink import block_on
 from splink.comparison_library import CustomComparison, ExactMatch
 
+LARGE = 250_000  # records a table
+U_PAIRS = 5e6
 
-def model(fields: tuple[str, ...]) -> dict:
+
+def model(fields: tuple[str, ...], records: int) -> dict:
     """Splink settings for a set with these fields, as keywords of splink_peer.Model."""
     return {
         "comparisons": comparisons(fields),
-        "blocking": [block_on(*rule) for rule in blocking(fields)],
+        "blocking": [block_on(*rule) for rule in blocking(fields, records)],
         "deterministic": [block_on(*rule) for rule in deterministic(fields)],
         "recall": 0.75,
         "em_rules": [block_on(*rule) for rule in em_rules(fields)],
-        "u_pairs": 2e7,
+        "u_pairs": U_PAIRS,
     }
 
 
@@ -177,43 +180,68 @@ def text(column: str) -> CustomComparison:
     )
 
 
-def blocking(fields: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Rules meant to hold 97 % of the true pairs or more together; each asks for two independent things."""
+def blocking(fields: tuple[str, ...], records: int) -> list[tuple[str, ...]]:
+    """Rules whose union holds 97 % of the true pairs or more, where the set's errors allow it.
+
+    Block sizes grow with the square of `records`; a large set (the larger table's rows) needs narrower ones.
+    """
     has = set(fields)
-    rules: list[tuple[str, ...]] = [("last_name", "first_name"), ("last_sound", "first_sound")]
-    if "date_of_birth" in has:
+    initial, surname_initial = "substr(first_name,1,1)", "substr(last_name,1,1)"
+    rules: list[tuple[str, ...]] = [("last_sound", "first_sound")]
+    if "date_of_birth" in has and records > LARGE:
         rules += [
-            ("date_of_birth", "substr(first_name,1,1)"),
-            ("date_of_birth", "substr(last_name,1,1)"),
-            ("birth_year", "first_name", "substr(last_name,1,2)"),
-            ("birth_year", "last_name", "substr(first_name,1,1)"),
+            ("date_of_birth", initial),
+            ("date_of_birth", surname_initial),
+            ("birth_year", "last_sound", initial),
+            ("birth_year", "first_name", surname_initial),
+            ("birth_day", "last_sound", initial),
+            ("birth_day", "first_sound", surname_initial),
+            ("birth_day", "house_number"),
+        ]
+    elif "date_of_birth" in has:
+        rules += [
+            ("date_of_birth",),
+            ("birth_year", "first_sound"),
+            ("birth_year", "last_sound"),
             ("birth_day", "first_sound"),
             ("birth_day", "last_sound"),
+            ("last_sound", "substr(first_name,1,2)"),
+            ("last_sound", initial),
+            ("first_sound", "substr(last_name,1,2)"),
+            ("birth_year", "substr(last_name,1,3)"),
         ]
     else:
         rules += [
-            ("birth_year", "first_name", "substr(last_name,1,1)"),
-            ("birth_year", "last_name"),
-            ("last_sound", "substr(first_name,1,2)"),
-            ("birth_year", "middle_name", "first_sound"),
+            ("birth_year", "first_name"),
+            ("birth_year", "last_sound"),
+            ("last_sound", initial),
+            ("first_sound", "birth_year", "substr(middle_name,1,1)"),
         ]
     if "zip" in has:
-        rules += [
-            ("zip", "first_name"),
-            ("zip", "last_sound"),
-            ("zip", "birth_year", "substr(first_name,1,1)"),
-        ]
+        rules.append(("zip", "last_sound"))
+        rules += [("zip", "first_name", surname_initial)] if records > LARGE else [("zip", "first_sound")]
+        rules += [] if records > LARGE else [("zip", "birth_year"), ("zip", "substr(first_name,1,2)")]
     if "address_line" in has:
-        rules += [
-            ("house_number", "street", "substr(first_name,1,1)"),
-            ("house_number", "birth_year", "substr(first_name,1,2)"),
-            ("street", "first_sound"),
-        ]
+        rules += [("house_number", "street"), ("house_number", "first_sound")]
     if "phone" in has:
-        rules.append(("phone", "substr(first_name,1,1)"))
+        rules.append(("phone",))
     if "birth_place" in has:
-        rules += [("birth_place", "date_of_birth"), ("birth_place", "occupation", "first_sound")]
-    return rules
+        rules += [
+            ("zip",),
+            ("last_name",),
+            ("birth_place", "first_sound"),
+            ("birth_place", "last_sound"),
+            ("birth_place", "birth_year"),
+            ("zip_area", "first_sound"),
+            ("zip_area", "birth_year"),
+            ("birth_place", "occupation"),
+        ]
+    return [rule for rule in rules if _known(rule, has)]
+
+
+def _known(rule: tuple[str, ...], has: set[str]) -> bool:
+    """Whether the set has what the rule needs (house numbers only with addresses)."""
+    return "house_number" not in rule or "address_line" in has
 
 
 def deterministic(fields: tuple[str, ...]) -> list[tuple[str, ...]]:
