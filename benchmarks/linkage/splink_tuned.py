@@ -183,7 +183,7 @@ def text(column: str) -> CustomComparison:
 def blocking(fields: tuple[str, ...], records: int) -> list[tuple[str, ...]]:
     """Rules whose union holds 97 % of the true pairs or more, where the set's errors allow it.
 
-    Block sizes grow with the square of `records`; a large set (the larger table's rows) needs narrower ones.
+    Block sizes grow with the square of `records`; a large set (the larger table's rows) needs narrow ones.
     """
     has = set(fields)
     initial, surname_initial = "substr(first_name,1,1)", "substr(last_name,1,1)"
