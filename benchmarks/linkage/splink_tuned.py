@@ -10,7 +10,11 @@ from splink import block_on
 from splink.comparison_library import CustomComparison, ExactMatch
 
 LARGE = 250_000  # records a table
-U_PAIRS = 5e6
+SAME_HOUSE = "coalesce(house_number_l = house_number_r AND jaro_winkler_similarity(street_l, street_r) >= 0.9, FALSE)"
+HALF_NAME = (
+    "list_contains(last_parts_l, last_name_r) OR list_contains(last_parts_r, last_name_l)"
+    " OR list_has_any(last_parts_l, last_parts_r)"
+)
 
 
 def model(fields: tuple[str, ...], records: int) -> dict:
@@ -21,29 +25,30 @@ def model(fields: tuple[str, ...], records: int) -> dict:
         "deterministic": [block_on(*rule) for rule in deterministic(fields)],
         "recall": 0.75,
         "em_rules": [block_on(*rule) for rule in em_rules(fields)],
-        "u_pairs": U_PAIRS,
+        "u_pairs": 1e7 if records > LARGE else 2e6,
     }
 
 
 def comparisons(fields: tuple[str, ...]) -> list:
     has = set(fields)
+    homes = {"address_line", "city", "zip"} <= has
     return [
-        name("first_name"),
-        name("last_name"),
+        CustomComparison(name_levels("first_name"), "first_name"),
+        CustomComparison([*(home_levels() if homes else []), *name_levels("last_name")], "last_name"),
         *([middle()] if "middle_name" in has else []),
         birth_date() if "date_of_birth" in has else birth_year(),
         *(ExactMatch(c) for c in ("suffix", "sex", "race") if c in has),
-        *([phone()] if "phone" in has else []),
-        *([address()] if {"address_line", "city", "zip"} <= has else []),
+        *([phone(homes)] if "phone" in has else []),
+        *([area()] if homes else []),
         *([text("address_2")] if "address_2" in has else []),
-        *([text("city")] if "city" in has and "address_line" not in has else []),
-        *([postcode()] if "zip" in has and "address_line" not in has else []),
+        *([text("city")] if "city" in has and not homes else []),
+        *([postcode()] if "zip" in has and not homes else []),
         *(text(c) for c in ("birth_place", "occupation") if c in has),
         *([ExactMatch("state")] if "state" in has else []),
     ]
 
 
-def name(column: str) -> CustomComparison:
+def name_levels(column: str) -> list:
     sound = column.replace("_name", "_sound")
     levels = [
         cll.NullLevel(column),
@@ -54,14 +59,28 @@ def name(column: str) -> CustomComparison:
         cll.JaroWinklerLevel(column, 0.85),
     ]
     if column == "last_name":  # a double name and one half of it
-        half = (
-            "list_contains(last_parts_l, last_name_r) OR list_contains(last_parts_r, last_name_l)"
-            " OR list_has_any(last_parts_l, last_parts_r)"
-        )
-        levels.append(cll.CustomLevel(half))
+        levels.append(cll.CustomLevel(HALF_NAME))
     else:  # many nicknames begin as the name does
         levels.append(cll.CustomLevel("substr(first_name_l, 1, 2) = substr(first_name_r, 1, 2)"))
-    return CustomComparison([*levels, cll.JaroWinklerLevel(column, 0.7), cll.ElseLevel()], column)
+    return [*levels, cll.JaroWinklerLevel(column, 0.7), cll.ElseLevel()]
+
+
+def home_levels() -> list:
+    """Above the surname's own levels: the same house, with the same, a like, another or no surname.
+
+    People of one house mostly share a surname: counted apart, house and surname would each speak for every
+    household member. Random pairs teach the joint chance as they do any other.
+    """
+    alike = (
+        "jaro_winkler_similarity(last_name_l, last_name_r) >= 0.85 OR last_sound_l = last_sound_r"
+        f" OR coalesce({HALF_NAME}, FALSE)"
+    )
+    return [
+        cll.CustomLevel(f"{SAME_HOUSE} AND last_name_l = last_name_r"),
+        cll.CustomLevel(f"{SAME_HOUSE} AND ({alike})"),
+        cll.CustomLevel(f"{SAME_HOUSE} AND last_name_l IS NOT NULL AND last_name_r IS NOT NULL"),
+        cll.CustomLevel(SAME_HOUSE),
+    ]
 
 
 def middle() -> CustomComparison:
@@ -113,10 +132,13 @@ def birth_year() -> CustomComparison:
     )
 
 
-def phone() -> CustomComparison:
+def phone(homes: bool) -> CustomComparison:
+    """A number that goes with the house says nothing more."""
+    shared = [cll.CustomLevel(f"{SAME_HOUSE} AND phone_l = phone_r").configure(is_null_level=True)]
     return CustomComparison(
         [
             cll.NullLevel("phone"),
+            *(shared if homes else []),
             cll.ExactMatchLevel("phone"),
             cll.DamerauLevenshteinLevel("phone", 1),
             cll.ElseLevel(),
@@ -125,31 +147,23 @@ def phone() -> CustomComparison:
     )
 
 
-def address() -> CustomComparison:
-    """House, street, zip code and city in one order from the same dwelling to another town.
-
-    As separate comparisons they would count one shared home, and every household member, several times.
-    """
-    number, zip_ = "house_number_l = house_number_r", "zip_l = zip_r"
+def area() -> CustomComparison:
+    """Street, zip code and city in one order, for people who do not share a house: home_levels has those."""
     like_street = "jaro_winkler_similarity(street_l, street_r) >= 0.9"
-    near = f"({zip_} OR city_l = city_r OR damerau_levenshtein(zip_l, zip_r) <= 1)"
+    near = "(zip_l = zip_r OR city_l = city_r OR damerau_levenshtein(zip_l, zip_r) <= 1)"
+    no_address = cll.NullLevel("address_line")
     return CustomComparison(
         [
-            cll.Or(
-                cll.And(cll.NullLevel("address_line"), cll.NullLevel("zip")),
-                cll.And(cll.NullLevel("address_line"), cll.NullLevel("city")),
-            ),
-            cll.CustomLevel(f"address_line_l = address_line_r AND {near}"),
-            cll.CustomLevel(f"{number} AND {like_street} AND {near}"),
-            cll.CustomLevel(f"{number} AND {like_street}"),
+            cll.CustomLevel(SAME_HOUSE).configure(is_null_level=True),
+            cll.Or(cll.And(no_address, cll.NullLevel("zip")), cll.And(no_address, cll.NullLevel("city"))),
             cll.CustomLevel(f"{like_street} AND {near}"),
-            cll.CustomLevel(f"{number} AND {near}"),
-            cll.CustomLevel(f"{zip_} AND city_l = city_r"),
+            cll.CustomLevel(f"house_number_l = house_number_r AND {near}"),
+            cll.CustomLevel("zip_l = zip_r AND city_l = city_r"),
             cll.CustomLevel(near),
             cll.CustomLevel("jaro_winkler_similarity(city_l, city_r) >= 0.9"),
             cll.ElseLevel(),
         ],
-        "address",
+        "area",
     )
 
 
@@ -228,7 +242,10 @@ def blocking(fields: tuple[str, ...], records: int) -> list[tuple[str, ...]]:
     if "birth_place" in has:
         rules += [
             ("zip",),
-            ("last_name",),
+            ("last_sound",),
+            ("first_sound", "occupation"),
+            ("birth_place", "substr(last_name,1,3)"),
+            ("zip_area", "birth_place"),
             ("birth_place", "first_sound"),
             ("birth_place", "last_sound"),
             ("birth_place", "birth_year"),
