@@ -10,7 +10,10 @@ from splink import block_on
 from splink.comparison_library import CustomComparison, ExactMatch
 
 LARGE = 250_000  # records a table
-SAME_HOUSE = "coalesce(house_number_l = house_number_r AND jaro_winkler_similarity(street_l, street_r) >= 0.9, FALSE)"
+SAME_HOUSE = (
+    "coalesce(house_number_l = house_number_r"
+    " AND jaro_winkler_similarity(street_l, street_r) >= 0.9, FALSE)"
+)
 HALF_NAME = (
     "list_contains(last_parts_l, last_name_r) OR list_contains(last_parts_r, last_name_l)"
     " OR list_has_any(last_parts_l, last_parts_r)"
@@ -148,7 +151,7 @@ def phone(homes: bool) -> CustomComparison:
 
 
 def area() -> CustomComparison:
-    """Street, zip code and city in one order, for people who do not share a house: home_levels has those."""
+    """Street, zip code and city in one order, for people who do not share a house (home_levels)."""
     like_street = "jaro_winkler_similarity(street_l, street_r) >= 0.9"
     near = "(zip_l = zip_r OR city_l = city_r OR damerau_levenshtein(zip_l, zip_r) <= 1)"
     no_address = cll.NullLevel("address_line")

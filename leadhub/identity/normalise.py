@@ -28,7 +28,7 @@ import polars as pl
 from leadhub.identity import keyed, nicknames
 
 #: raised with every change of a rule in this module or of the nickname classes
-RULES = 2
+RULES = 3
 _THREADS = 2
 
 _LETTERS = {
@@ -88,6 +88,19 @@ def _real_name(letters: pl.Series) -> pl.Series:
 def last_name(values: pl.Series) -> pl.Series:
     plain = text(values).str.replace(_SUFFIX_AT_END, "").str.replace(r"^ST\.?\s+", "SAINT")
     return _real_name(_letters(plain))
+
+
+def last_words(values: pl.Series) -> pl.Series:
+    """The surname's words, where it has several of two letters or more, else the surname."""
+    plain = text(values).str.replace(_SUFFIX_AT_END, "").str.replace_all(r"['’`.]", "")
+    words = plain.str.replace_all(r"[^\p{L}]+", " ").str.replace_all(r"\b\p{L}\b", "")
+    words = words.str.replace_all(r"\s+", " ").str.strip_chars()
+    return pl.select(pl.when(last_name(values).is_not_null()).then(words.replace("", None))).to_series()
+
+
+def sex(values: pl.Series) -> pl.Series:
+    """F or M; everything else is missing."""
+    return text(values).str.extract(r"^([FM])(?:EMALE|ALE)?$", 1)
 
 
 def first_name(values: pl.Series) -> pl.Series:
@@ -224,6 +237,7 @@ _BY_KIND = {
     "city": city,
     "nysid": nysid,
     "address_line": address,
+    "sex": sex,
 }
 
 
@@ -241,6 +255,7 @@ def normalise(identifiers: pl.DataFrame) -> pl.DataFrame:
         out = dict(zip(_BY_KIND, made))
     surname = given.get("last_name", empty)
     out["last_name"] = keyed.by_distinct(surname, last_name)
+    out["last_words"] = keyed.by_distinct(surname, last_words)
     stated = keyed.by_distinct(given.get("suffix", empty), suffix)
     split = keyed.by_distinct(surname, suffix_in_surname)
     born = given.get("date_of_birth", empty.cast(pl.Date)).cast(pl.Date)

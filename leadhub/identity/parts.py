@@ -47,6 +47,48 @@ def _day_and_month_unordered(dates: pl.Series) -> pl.Series:
     return dates.alias("d").to_frame().select(chosen).to_series()
 
 
+#: names shorter than this have too many neighbours, and longer than that lose their first letters alone
+_LEAST_LETTERS, _MOST_LETTERS = 4, 20
+
+
+def _one_letter_off(names: pl.Series) -> pl.Series:
+    """The name, and the name without each of its letters: two names one typing error apart share one
+    (deletion neighbourhood, Bocek, Hunt and Stiller 2007)."""
+    name = pl.col("n")
+    without = [
+        pl.when((name.str.len_chars() > i) & (name.str.len_chars() >= _LEAST_LETTERS)).then(
+            name.str.slice(0, i) + name.str.slice(i + 1)
+        )
+        for i in range(_MOST_LETTERS)
+    ]
+    return _list(names, [name, *without])
+
+
+def _one_digit_off(dates: pl.Series) -> pl.Series:
+    digits = dates.dt.to_string("%Y%m%d") if dates.dtype == pl.Date else dates
+    return _one_letter_off(digits)
+
+
+def _within_two_years(years: pl.Series) -> pl.Series:
+    year = pl.col("n").cast(pl.Int32)
+    return _list(years, [(year + i).cast(pl.String) for i in range(3)])
+
+
+def _words(names: pl.Series) -> pl.Series:
+    """A name of several words, and each of them."""
+    whole = pl.col("n").str.replace_all(" ", "")
+    words = pl.when(pl.col("n").str.contains(" ")).then(pl.col("n").str.split(" "))
+    frame = names.alias("n").to_frame()
+    return frame.select(pl.concat_list(whole, words.fill_null([])).alias("n")).to_series()
+
+
+def _list(values: pl.Series, several: list[pl.Expr]) -> pl.Series:
+    frame = values.alias("n").to_frame()
+    return frame.select(
+        pl.when(pl.col("n").is_not_null()).then(pl.concat_list(several).list.drop_nulls()).alias("n")
+    ).to_series()
+
+
 def _itself(values: pl.Series) -> pl.Series:
     return values
 
@@ -65,6 +107,10 @@ _RULES: dict[str, Callable[[pl.Series], pl.Series]] = {
     "year_day": _formatted("%Y//%d"),
     "month_day": _formatted("%m-%d"),
     "day_and_month_unordered": _day_and_month_unordered,
+    "one_letter_off": _one_letter_off,
+    "one_digit_off": _one_digit_off,
+    "within_two_years": _within_two_years,
+    "words": _words,
 }
 
 
@@ -81,9 +127,11 @@ def source(known: pl.DataFrame, part: Part) -> pl.Series:
 
 
 def derive(part: Part, values: pl.Series) -> pl.Series:
-    """A part's text from its source's values, null for null."""
+    """A part's text from its source's values, null for null; a list of texts, the value itself first,
+    where the part has several."""
     rule = _itself if len(part.of) > 1 else _RULES[part.rule]
-    return rule(values).cast(pl.String)
+    made = rule(values)
+    return made if part.many else made.cast(pl.String)
 
 
 def text(identifiers: pl.DataFrame, schema: LinkageSchema) -> pl.DataFrame:

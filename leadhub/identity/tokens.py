@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -60,9 +61,12 @@ def tokenise(
     named = {"record_id": frame.get_column("record_id")}
     named["feed"] = pl.Series([feed], dtype=pl.String).new_from_index(0, frame.height)
     named["marker"] = pl.Series([marker(schema, tier, keys)]).new_from_index(0, frame.height)
-    digests = _digests(frame.drop("record_id"), schema, keys)
+    digests, several = _digests(frame.drop("record_id"), schema, keys, tier)
     if tier == "fields":
-        named |= {f"p_{name}": _column(d.tokens()) for name, d in digests.items()}
+        named |= {
+            f"p_{name}": several[name] if name in several else _column(digests[name].tokens())
+            for name in schema.parts
+        }
     else:
         mac = Mac(keys.derive("token:link"))
         for key, name in zip(schema.match_keys, schema.key_names):
@@ -73,20 +77,40 @@ def tokenise(
     return keyed.to_arrow(table.sort("record_id"))
 
 
-def _digests(identifiers: pl.DataFrame, schema: LinkageSchema, keys: Keys) -> dict[str, Digests]:
-    """Each part's keyed digests; what repeats in an identifier is derived and hashed once."""
+def _digests(
+    identifiers: pl.DataFrame, schema: LinkageSchema, keys: Keys, tier: Tier
+) -> tuple[dict[str, Digests], dict[str, pl.Series]]:
+    """Each part's keyed digests, and in tier `fields` the tokens of parts with several values; what
+    repeats in an identifier is derived and hashed once."""
     known = normalise.normalise(identifiers)
     one_of = {part.of: part for part in schema.parts.values()}
     with ThreadPoolExecutor(_THREADS) as pool:
         coded = pool.map(lambda part: _coded(parts.source(known, part)), one_of.values())
         sources = dict(zip(one_of, coded))
 
-        def made(name: str) -> Digests:
+        def made(name: str) -> Any:
             part = schema.parts[name]
             codes, once = sources[part.of]
-            return digest(codes, parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}"))
+            make = _lists if part.many else digest
+            return make(codes, parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}"))
 
-        return dict(zip(schema.parts, pool.map(made, schema.parts)))
+        used = [n for n, p in schema.parts.items() if tier == "fields" or not p.many]
+        found = dict(zip(used, pool.map(made, used)))
+    several = {n: d for n, d in found.items() if schema.parts[n].many}
+    return {n: d for n, d in found.items() if n not in several}, several
+
+
+def _lists(codes: np.ndarray, once: pl.Series, key: str) -> pl.Series:
+    """Lists of tokens, one a row; `once` holds the list of texts of each code."""
+    texts = once.explode()
+    inner, distinct = _coded(texts)
+    words = digest(inner, distinct, key).tokens()
+    place = pl.Series(
+        np.repeat(np.arange(len(once)), np.maximum(1, once.list.len().fill_null(0).to_numpy()))
+    )
+    frame = pl.DataFrame({"at": place, "token": _column(words)})
+    lists = frame.group_by("at", maintain_order=True).agg("token").get_column("token")
+    return lists.gather(pl.Series(codes).replace(-1, None).cast(pl.UInt32)).list.drop_nulls()
 
 
 def _coded(values: pl.Series) -> tuple[np.ndarray, pl.Series]:

@@ -10,12 +10,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.identity.linkage import decisions, schema
+from leadhub.identity.linkage import comparison, decisions, schema
 from leadhub.identity.linkage.comparison import code_names
 from leadhub.identity.linkage.model import NYSID_BITS, from_facts
 from leadhub.steps.site import Site
@@ -77,14 +78,20 @@ def waterfall(site: Site, row: dict[str, Any]) -> list[tuple[str, str, float]]:
     """field, level, bits: what each field adds to a pair's weight; "before any field" first."""
     night = site.lake.night(site.lake.nights()[-1]) or {}
     model = from_facts(night["linkage_model"])
+    fields = schema.person().seen_in(model.tier).fields
     steps = [("before any field", "", model.prior_bits)]
+    codes = np.zeros((len(fields), 1), dtype=np.uint8)
     for said in (row["evidence"] or "").split(", "):
         field, _, level = said.partition(" ")
         if field == "nysid":
             steps.append((field, "equal", NYSID_BITS))
         elif field:
-            names = code_names(schema.person().fields[field], model.tier)
-            steps.append((field, level, model.chance[field][names.index(level)]))
+            code = code_names(fields[field], model.tier).index(level)
+            codes[list(fields).index(field)] = code
+            steps.append((field, level, model.chance[field][code]))
+    joint = comparison.together(schema.person().seen_in(model.tier), model.tier, codes)
+    for pair, table in model.together.items():
+        steps.append((pair.replace("+", " and "), "together", table[int(joint[pair][0])]))
     rest = row["weight_bits"] - sum(bits for _, _, bits in steps)
     if row["evidence"] and not row["evidence"].startswith("nysid"):
         steps.append(("how common the values are, and family", "", round(rest, 3)))

@@ -76,7 +76,7 @@ def weigh(
     compared = compare(records, found)
     rarity = training.rarity(records, found.left, found.right, compared)
     model = model or training.train(records, found.left, found.right, compared, rarity)
-    bits = model.weigh(compared.codes, rarity)
+    bits = model.weigh(records.schema, compared.codes, rarity)
     one, other = records.nysid[found.left], records.nysid[found.right]
     known = (one != NULL) & (other != NULL)
     bits[known & (one == other)] = NYSID_BITS
@@ -101,7 +101,7 @@ def fitting(facts: dict[str, Any] | None, tier: Tier = "tokens") -> Model | None
     if not facts:
         return None
     frozen = from_facts(facts)
-    fits = frozen.schema == person().fingerprint and frozen.tier == tier
+    fits = frozen.schema == person().seen_in(tier).fingerprint and frozen.tier == tier
     return frozen if fits and frozen.how == "self-trained" else None
 
 

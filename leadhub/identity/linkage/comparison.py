@@ -51,6 +51,26 @@ def code_names(field: Field, tier: Tier) -> tuple[str, ...]:
     return (field.names[UNKNOWN], *said[1:])
 
 
+def grades(field: Field, tier: Tier) -> np.ndarray:
+    """By code: 0 unknown, 1 surely different, 2 something between, 3 surely at the strictest level."""
+    top = len(field.levels)
+    sure = [1 if hi == 0 else 3 if lo == top else 2 for lo, hi in spans(field, tier)]
+    return np.array([0, *sure[1:]], dtype=np.uint8)
+
+
+GRADES = 4
+
+
+def together(schema: LinkageSchema, tier: Tier, codes: np.ndarray) -> dict[str, np.ndarray]:
+    """For the two fields of each of the schema's `together`: their grades as one code."""
+    names = list(schema.fields)
+    found = {}
+    for one, other in schema.together:
+        first, second = (grades(schema.fields[f], tier)[codes[names.index(f)]] for f in (one, other))
+        found[f"{one}+{other}"] = first * np.uint8(GRADES) + second
+    return found
+
+
 def compare(records: Records, pairs: Candidates) -> Compared:
     """Compare candidate pairs."""
     if records.tier == "fields":
@@ -86,6 +106,8 @@ class _Chunk:
 
     def _part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Whether both records have a part, and whether it is equal."""
+        if name not in self._parts and self._records.schema.parts[name].many:
+            self._parts[name] = self._records.several[f"p_{name}"].share(self._left, self._right)
         if name not in self._parts:
             column = self._records.tokens[f"p_{name}"]
             one, other = column[self._left], column[self._right]

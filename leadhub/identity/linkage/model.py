@@ -17,13 +17,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from leadhub.identity.linkage.comparison import spans
-from leadhub.identity.linkage.schema import LinkageSchema, Tier
+from leadhub.identity.linkage.comparison import spans, together
+from leadhub.identity.linkage.schema import Field, LinkageSchema, Tier
 
 #: to start with, pairs of relatives for each pair of one person: a household of three in the same feeds
 RELATIVES = 4.0
@@ -34,7 +34,8 @@ NYSID_BITS = 64.0
 @dataclass(frozen=True)
 class Model:
     """`chance`, `family`: field → bits by code (`comparison.code_names`), 0 for "unknown"; `family` is
-    empty in a trained model. `rarity`: feature → factor on its bits. `people`: M.
+    empty in a trained model. `together`: two fields → bits by their grades (`comparison.together`), learnt
+    beside `chance`. `rarity`: feature → factor on its bits. `people`: M.
     `relatives`: F. `possible`: T. `learnt_prior_bits`: instead of
     log₂ M/T in a self-trained model. `raise_bits`: what winning its place adds to a pair (`graph`)."""
 
@@ -49,6 +50,7 @@ class Model:
     possible: float
     learnt_prior_bits: float | None = None
     raise_bits: float = 0.0
+    together: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -60,11 +62,14 @@ class Model:
             return self.learnt_prior_bits
         return math.log2(self.people / self.possible)
 
-    def weigh(self, codes: np.ndarray, rarity: dict[str, np.ndarray]) -> np.ndarray:
+    def weigh(self, schema: LinkageSchema, codes: np.ndarray, rarity: dict[str, np.ndarray]) -> np.ndarray:
         """log₂ odds of pairs; `codes` is (fields, pairs), `rarity` feature → bits a pair."""
         chance = _sum(self.chance, codes)
         rare = sum((self.rarity.get(name, 0.0) * bits for name, bits in rarity.items()), np.float32(0))
         if not self.family:
+            joint = together(schema, self.tier, codes) if self.together else {}
+            for name, table in self.together.items():
+                chance += np.array(table, dtype=np.float32)[joint[name]]
             return chance + rare + np.float32(self.prior_bits)
         by_chance, by_family = self.rivals(codes, rare)
         return (np.log2(self.people) - np.log2(by_chance + by_family)).astype(np.float32)
@@ -82,7 +87,7 @@ class Model:
 
 
 def from_facts(facts: dict[str, Any]) -> Model:
-    tables = {k: {f: tuple(w) for f, w in facts[k].items()} for k in ("chance", "family")}
+    tables = {k: {f: tuple(w) for f, w in facts[k].items()} for k in ("chance", "family", "together")}
     return Model(**{**facts, **tables})
 
 
@@ -114,8 +119,8 @@ def declared(
 def odds(schema: LinkageSchema, which: str) -> dict[str, np.ndarray]:
     """Declared probability of each level, from "differ" on; they sum to one."""
     found = {}
-    for name, field in schema.fields.items():
-        stated = np.array([getattr(o, which) for o in field.odds], dtype=np.float64)
+    for name, facts in schema.fields.items():
+        stated = np.array([getattr(o, which) for o in facts.odds], dtype=np.float64)
         share = stated if which == "same" else np.exp2(-stated)
         found[name] = share / share.sum()
     return found
@@ -126,10 +131,16 @@ def tables(
 ) -> dict[str, tuple[float, ...]]:
     """Bits by code: how much likelier a level is at one person's records than at the others."""
     made = {}
-    for name, field in schema.fields.items():
+    for name, facts in schema.fields.items():
         bits = [
             np.log2(same[name][lo : hi + 1].sum()) - np.log2(other[name][lo : hi + 1].sum())
-            for lo, hi in spans(field, tier)
+            for lo, hi in spans(facts, tier)
         ]
-        made[name] = tuple(round(float(b), 4) for b in bits)
+        made[name] = bounded(facts, bits)
     return made
+
+
+def bounded(facts: Field, bits: list[float]) -> tuple[float, ...]:
+    """A field's bits, rounded; none says more against a match than the schema lets it."""
+    least = -math.inf if facts.most_against is None else -facts.most_against
+    return tuple(round(max(least, float(b)), 4) for b in bits)

@@ -10,10 +10,10 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.foundation.errors import TerminalError
+from leadhub.identity.linkage import neighbours
+from leadhub.identity.linkage.neighbours import NULL, Neighbours
 from leadhub.identity.linkage.schema import LinkageSchema, Tier
 
-#: stands for a missing token
-NULL = np.uint64(0)
 _ODD = 0x9E3779B97F4A7C15
 _WORD = (1 << 64) - 1
 
@@ -30,6 +30,7 @@ class Records:
     feeds: np.ndarray
     alone: np.ndarray
     tokens: dict[str, np.ndarray]
+    several: dict[str, Neighbours]
     nysid: np.ndarray
 
     def __len__(self) -> int:
@@ -107,12 +108,17 @@ def encode(
     feeds = frame.select("feed").join(place, on="feed", how="left", maintain_order="left")["at"].to_numpy()
     once = np.array([name in one_per_person for name in feed_names], dtype=bool)
     apart = _apart(frame.get_column("marker"), markers)
-    tokens = {}
+    schema = schema.seen_in(tier)  # type: ignore[arg-type]
+    tokens, several = {}, {}
     for name in schema.columns(tier):  # type: ignore[arg-type]
+        part = schema.parts.get(name.removeprefix("p_"))
+        if tier == "fields" and part is not None and part.many:
+            several[name] = neighbours.find(frame.get_column(name, default=None), len(ids), apart)
+            continue
         # tables tokenised before a key existed do not have its column
         tokens[name] = _words(frame.get_column(name, default=None), len(ids), apart)
     nysid = _words(frame.get_column("nysid_token"), len(ids), None)
-    return Records(schema, tier, ids, feed_names, feeds, once[feeds], tokens, nysid)  # type: ignore[arg-type]
+    return Records(schema, tier, ids, feed_names, feeds, once[feeds], tokens, several, nysid)  # type: ignore[arg-type]
 
 
 def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:

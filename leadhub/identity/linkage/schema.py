@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,9 @@ from leadhub.identity import normalise
 Tier = Literal["tokens", "fields"]
 TIERS: tuple[Tier, ...] = ("tokens", "fields")
 PERSON = Path(__file__).with_name("person.yaml")
+
+#: rules that give several values; two records agree where they share one of them
+MANY = ("one_letter_off", "one_digit_off", "within_two_years", "words")
 
 #: codes of a field's level: not comparable; comparable and different; then the levels, loosest first
 UNKNOWN, DIFFER = 0, 1
@@ -49,6 +53,11 @@ class Part(Facts):
     bits: float
     implies: tuple[str, ...] = ()
 
+    @property
+    def many(self) -> bool:
+        """Has several values a record: no match key can hold it."""
+        return self.rule in MANY
+
     @field_validator("of", mode="before")
     @classmethod
     def _one_or_more(cls, value: object) -> object:
@@ -63,6 +72,14 @@ class Odds(Facts):
     family: float = Key(ge=0)
 
 
+def _joined(odds: Odds, same: float, chance: float, family: float) -> dict[str, float]:
+    return {
+        "same": odds.same + same,
+        "chance": -math.log2(2**-odds.chance + chance),
+        "family": -math.log2(2**-odds.family + family),
+    }
+
+
 class Level(Odds):
     """Reached where all parts of one of the `equal` alternatives are equal."""
 
@@ -71,11 +88,13 @@ class Level(Odds):
 
 class Field(Facts):
     """Comparable where both records have one of the parts `known_by`; not compared at all where the field
-    `unless_known` is comparable, or where another field stands at the level that `void_where` names."""
+    `unless_known` is comparable, or where another field stands at the level that `void_where` names.
+    `most_against`: the most bits that it may say against a match, whatever is learnt."""
 
     known_by: tuple[str, ...]
     unless_known: str | None = None
     void_where: dict[str, str] = Key(default_factory=dict)
+    most_against: float | None = Key(default=None, gt=0)
     differ: Odds
     levels: dict[str, Level]
 
@@ -101,6 +120,7 @@ class LinkageSchema(Facts):
     rules: int
     parts: dict[str, Part]
     fields: dict[str, Field]
+    together: tuple[tuple[str, str], ...] = ()
     least_bits: float
     match_keys: tuple[tuple[str, ...], ...]
     candidate_keys: tuple[tuple[str, ...], ...]
@@ -116,6 +136,14 @@ class LinkageSchema(Facts):
             unknown = sorted(set(names) - set(self.parts))
             if unknown:
                 raise ValueError(f"{where} names unknown parts {unknown}")
+        strange = sorted({f for pair in self.together for f in pair} - set(self.fields))
+        if strange:
+            raise ValueError(f"[together] names unknown fields {strange}")
+        many = sorted(
+            {p for k in (*self.match_keys, *self.candidate_keys) for p in k if self.parts[p].many}
+        )
+        if many:
+            raise ValueError(f"has keys with parts {many}, which have several values; use them in levels")
         if len(self.match_keys) > MOST_KEYS:
             raise ValueError(f"has {len(self.match_keys)} match keys; at most {MOST_KEYS} can be compared")
         for key in self.match_keys:
@@ -147,6 +175,28 @@ class LinkageSchema(Facts):
             if part in joint or source not in covered:
                 best[source] = max(best.get(source, 0.0), part.bits)
         return sum(best.values())
+
+    def seen_in(self, tier: Tier) -> LinkageSchema:
+        """The schema without the levels that a tier cannot tell from the next looser ones, which take over
+        how often they occur. Tier `tokens` holds no parts with several values."""
+        if tier == "fields":
+            return self
+        return self.model_copy(update={"fields": {n: self._coarser(f) for n, f in self.fields.items()}})
+
+    def _coarser(self, field: Field) -> Field:
+        kept: dict[str, Level] = {}
+        more_same, chance, family = 0.0, 0.0, 0.0
+        differ = field.differ
+        for name, level in field.levels.items():
+            fine = all(any(self.parts[p].many for p in parts) for parts in level.equal)
+            if fine:
+                more_same += level.same
+                chance, family = chance + 2**-level.chance, family + 2**-level.family
+                continue
+            kept[name] = level.model_copy(update=_joined(level, more_same, chance, family))
+            more_same, chance, family = 0.0, 0.0, 0.0
+        differ = field.differ.model_copy(update=_joined(field.differ, more_same, chance, family))
+        return field.model_copy(update={"levels": kept, "differ": differ})
 
     @cached_property
     def fingerprint(self) -> str:

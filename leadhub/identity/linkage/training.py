@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from leadhub.identity.linkage import graph
-from leadhub.identity.linkage.comparison import Compared, field_codes, spans
-from leadhub.identity.linkage.model import Model, declared, odds, tables
+from leadhub.identity.linkage.comparison import GRADES, Compared, field_codes, spans, together
+from leadhub.identity.linkage.model import Model, bounded, declared, odds, tables
 from leadhub.identity.linkage.records import NULL, Records
-from leadhub.identity.linkage.schema import DIFFER
+from leadhub.identity.linkage.schema import DIFFER, LinkageSchema
 
 _ROUNDS = 100
 _RANDOM_PAIRS = 1_000_000
@@ -55,9 +55,8 @@ def train(
     if len(left):
         first = expectation_maximisation(records, compared.codes, first)
     learnt = self_train(records, left, right, compared.codes, rarity, first)
-    return _with(
-        learnt, raise_bits=_raise(records, left, right, learnt.weigh(compared.codes, rarity), learnt)
-    )
+    bits = learnt.weigh(records.schema, compared.codes, rarity)
+    return _with(learnt, raise_bits=_raise(records, left, right, bits, learnt))
 
 
 def _raise(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarray, model: Model) -> float:
@@ -201,7 +200,7 @@ def self_train(
     first: Model,
 ) -> Model:
     """Logistic regression on what the first model and the structure of the sources tell."""
-    bits = first.weigh(codes, rare)
+    bits = first.weigh(records.schema, codes, rare)
     close = np.flatnonzero(bits > _HOPELESS)
     left, right, codes, bits = left[close], right[close], codes[:, close], bits[close]
     rare = {name: values[close] for name, values in rare.items()}
@@ -213,20 +212,29 @@ def self_train(
     if len(at) > _SAMPLE:
         at = np.sort(np.random.default_rng(len(at)).choice(at, _SAMPLE, replace=False))
     sizes = [len(w) for w in first.chance.values()]
-    matrix, start = _design(first, sizes, codes[:, at], {k: v[at] for k, v in rare.items()})
+    joint = together(records.schema, records.tier, codes[:, at])
+    matrix, start = _design(first, sizes, codes[:, at], {k: v[at] for k, v in rare.items()}, joint)
     beta = _logistic(matrix, label[at].astype(np.float64), start)
-    return _learnt(first, sizes, list(rare), beta)
+    return _learnt(records.schema, first, sizes, list(rare), list(joint), beta)
 
 
 def _design(
-    first: Model, sizes: list[int], codes: np.ndarray, rare: dict[str, np.ndarray]
+    first: Model,
+    sizes: list[int],
+    codes: np.ndarray,
+    rare: dict[str, np.ndarray],
+    joint: dict[str, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Columns: one; each code but "unknown"; rarity. And the first model's coefficients (nats)."""
+    """Columns: one; each code but "unknown"; two fields' grades together; rarity. And the first model's
+    coefficients (nats)."""
     columns = [np.ones(codes.shape[1])]
     start = [first.prior_bits * _LN2]
     for table, row, size in zip(first.chance.values(), codes, sizes):
         columns += [(row == c).astype(np.float64) for c in range(1, size)]
         start += [b * _LN2 for b in table[1:]]
+    for row in joint.values():
+        columns += [(row == c).astype(np.float64) for c in range(GRADES**2)]
+    start += [0.0] * len(joint) * GRADES**2
     columns += [v.astype(np.float64) for v in rare.values()]
     start += [first.rarity[name] * _LN2 for name in rare]
     return np.column_stack(columns), np.array(start)
@@ -254,18 +262,29 @@ def _logistic(x: np.ndarray, y: np.ndarray, start: np.ndarray) -> np.ndarray:
     return beta
 
 
-def _learnt(first: Model, sizes: list[int], rare: list[str], beta: np.ndarray) -> Model:
+def _learnt(
+    schema: LinkageSchema,
+    first: Model,
+    sizes: list[int],
+    rare: list[str],
+    joint: list[str],
+    beta: np.ndarray,
+) -> Model:
     bits = (beta / _LN2).round(4)
-    at, chance = 1, {}
+    at, chance, both = 1, {}, {}
     for name, size in zip(first.chance, sizes):
-        chance[name] = (0.0, *bits[at : at + size - 1].tolist())
+        chance[name] = (0.0, *bounded(schema.fields[name], bits[at : at + size - 1].tolist()))
         at += size - 1
+    for name in joint:
+        both[name] = tuple(bits[at : at + GRADES**2].tolist())
+        at += GRADES**2
     factors = dict(zip(rare, bits[at:].tolist()))
     return _with(
         first,
         how="self-trained",
         chance=chance,
         family={},
+        together=both,
         rarity=factors,
         learnt_prior_bits=float(bits[0]),
     )

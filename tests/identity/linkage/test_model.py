@@ -20,13 +20,14 @@ SCHEMA = person()
 
 
 def pattern(tier="fields", **levels):
-    codes = [code_names(f, tier).index(levels.get(name, "unknown")) for name, f in SCHEMA.fields.items()]
+    fields = SCHEMA.seen_in(tier).fields
+    codes = [code_names(f, tier).index(levels.get(name, "unknown")) for name, f in fields.items()]
     return np.array(codes, dtype=np.uint8)[:, None]
 
 
 def bits(**levels) -> float:
     model = declared(SCHEMA, "fields", people=1000, possible=1e6, rarity={})
-    return float(model.weigh(pattern(**levels), {})[0])
+    return float(model.weigh(person(), pattern(**levels), {})[0])
 
 
 NAMES = {"last": "exact", "first": "exact", "dob": "exact"}
@@ -87,7 +88,7 @@ def test_a_frozen_model_weighs_a_pair_the_same_whatever_else_is_there():
         w = linkage.weigh(records, model)
         ids = records.ids.to_list()
         # rarity is counted on the night's records: left out here
-        plain = model.weigh(w.compared.codes, {})
+        plain = model.weigh(person(), w.compared.codes, {})
         return {(ids[a], ids[b]): float(x) for a, b, x in zip(w.left, w.right, plain)}
 
     everyone, some = levels(whole), levels(part)
