@@ -26,15 +26,20 @@ TOKEN_BYTES = 8
 class Digests:
     """A column as keyed digests: row i has `blocks[codes[i]]`; a code of −1 is a missing value.
 
-    `blocks` is (distinct values, 16) of uint8.
+    `blocks` is (distinct values, 16) of uint8; `bits`: how rare each is (`rarity`), float32.
     """
 
     codes: np.ndarray
     blocks: np.ndarray
+    bits: np.ndarray
 
     @property
     def known(self) -> np.ndarray:
         return self.codes >= 0
+
+    def row_bits(self) -> np.ndarray:
+        """float32 a row; of no meaning where missing."""
+        return self.bits[self.codes] if len(self.bits) else np.zeros(len(self.codes), dtype=np.float32)
 
     def tokens(self) -> np.ndarray:
         """uint64 a row, 0 where missing."""
@@ -44,7 +49,7 @@ class Digests:
         return np.where(self.known, words[self.codes], np.uint64(0))
 
 
-def digest(codes: np.ndarray, once: pl.Series, key: str) -> Digests:
+def digest(codes: np.ndarray, once: pl.Series, key: str, bits: np.ndarray | None = None) -> Digests:
     """`once` holds the text of each code (−1: missing), null where a rule found nothing; `key` is an HMAC
     text key."""
     hexed = keyed.hmac_column(once, key, "")
@@ -54,7 +59,7 @@ def digest(codes: np.ndarray, once: pl.Series, key: str) -> Digests:
     blocks = np.frombuffer(plain, dtype=np.uint8, count=len(raw) * BLOCK).reshape(-1, BLOCK)
     if missing.any():
         codes = np.where(missing[codes] & (codes >= 0), -1, codes)
-    return Digests(codes, blocks)
+    return Digests(codes, blocks, np.zeros(len(blocks), dtype=np.float32) if bits is None else bits)
 
 
 class Mac:
@@ -74,9 +79,10 @@ class Mac:
         self._cipher.encryptor().update_into(plain.data.cast("B"), sealed)
         return np.frombuffer(sealed, dtype=np.uint8, count=plain.nbytes).reshape(blocks.shape)
 
-    def rows(self, name: bytes, parts: Sequence[Digests]) -> np.ndarray:
-        """Token of each row, uint64, over `name` (16 bytes) and its parts; 0 where one is missing."""
-        known = np.logical_and.reduce([p.known for p in parts])
+    def rows(self, name: bytes, parts: Sequence[Digests], apt: np.ndarray) -> np.ndarray:
+        """Token of each row, uint64, over `name` (16 bytes) and its parts; 0 where one is missing, or where
+        the row is not `apt`."""
+        known = np.logical_and.reduce([apt, *(p.known for p in parts)])
         out = np.zeros(len(known), dtype=np.uint64)
         at = np.flatnonzero(known)
         if not len(at):

@@ -19,7 +19,7 @@ import pyarrow as pa
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
-from leadhub.identity import keyed, normalise, parts
+from leadhub.identity import keyed, normalise, parts, rarity
 from leadhub.identity.composite import Digests, Mac, digest
 from leadhub.identity.linkage.schema import LinkageSchema, Tier, person
 
@@ -71,7 +71,9 @@ def tokenise(
         mac = Mac(keys.derive("token:link"))
         for key, name in zip(schema.match_keys, schema.key_names):
             label = hashlib.sha256(f"{schema.name}:{name}".encode()).digest()[:16]
-            named[f"k_{name}"] = _column(mac.rows(label, [digests[p] for p in key]))
+            used = {p: digests[p] for p in key}
+            rare = rarity.enough(schema, key, {p: d.row_bits() for p, d in used.items()})
+            named[f"k_{name}"] = _column(mac.rows(label, list(used.values()), rare))
     named[NYSID_COLUMN] = _nysid(frame, keys)
     table = pl.DataFrame({name: values.alias(name) for name, values in named.items()})
     return keyed.to_arrow(table.sort("record_id"))
@@ -91,8 +93,12 @@ def _digests(
         def made(name: str) -> Any:
             part = schema.parts[name]
             codes, once = sources[part.of]
-            make = _lists if part.many else digest
-            return make(codes, parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}"))
+            texts, key = parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}")
+            return (
+                _lists(codes, texts, key)
+                if part.many
+                else digest(codes, texts, key, rarity.bits(part, texts))
+            )
 
         used = [n for n, p in schema.parts.items() if tier == "fields" or not p.many]
         found = dict(zip(used, pool.map(made, used)))

@@ -71,7 +71,7 @@ def test_one_file_is_searched_for_duplicates(files, tmp_path):
     found = json.loads(said.output)
     assert "one_to_one" not in found
     # names, birth date and half an ssn of 600 people with their relatives are little to learn from
-    assert found["raw"]["chosen"]["precision"] > 0.85
+    assert found["raw"]["chosen"]["precision"] > 0.8
     assert found["raw"]["chosen"]["recall"] > 0.9
 
 

@@ -21,16 +21,22 @@ from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, Field, LinkageSchem
 _CHUNK = 1 << 18
 _THREADS = 2
 _NONE = np.uint8(255)
+_WORD = 64
+#: a value that no other record has may be this much rarer than one in all records
+_UNSEEN_BITS = 4.0
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Of each pair: `codes` (fields, pairs) uint8, see `code_names`; `shared`: bit mask of shared match
-    keys; `rarest`: log₂ of the smallest block that the pair shares (255: none; tier `tokens` alone)."""
+    """Of each pair: `codes` (fields, pairs) uint8, see `code_names`; of tier `tokens` alone: `shared`, bit
+    masks of shared match keys (words, pairs); `excess`, log₂ of how many times more records the smallest
+    block that the pair shares holds than one person has; `beyond`, bits that a shared key tells more than its
+    parts usually do, since common values have no token."""
 
     codes: np.ndarray
     shared: np.ndarray
-    rarest: np.ndarray
+    excess: np.ndarray
+    beyond: np.ndarray
 
 
 def spans(field: Field, tier: Tier) -> tuple[tuple[int, int], ...]:
@@ -76,7 +82,7 @@ def compare(records: Records, pairs: Candidates) -> Compared:
     if records.tier == "fields":
         codes = field_codes(records, pairs.left, pairs.right)
         none = np.zeros(0, dtype=np.uint64)
-        return Compared(codes, none, none)
+        return Compared(codes, none[None], none, none)
     return _by_keys(records, pairs)
 
 
@@ -135,10 +141,14 @@ class _Chunk:
 
 def _by_keys(records: Records, pairs: Candidates) -> Compared:
     left, right = pairs.left, pairs.right
-    shared = np.zeros(len(left), dtype=np.uint64)
-    both = np.zeros(len(left), dtype=np.uint64)
-    rarest = np.full(len(left), _NONE)
     names = records.schema.key_names
+    words = (len(names) + _WORD - 1) // _WORD
+    shared, both = np.zeros((2, words, len(left)), dtype=np.uint64)
+    excess = np.full(len(left), _NONE)
+    beyond = np.zeros(len(left), dtype=np.float32)
+    # a person may have a record in each feed
+    ordinary = np.uint8(np.ceil(np.log2(max(2, len(records.feed_names)))))
+    seen = np.float32(np.log2(max(2, len(records))) + _UNSEEN_BITS)
 
     def fill(at: int) -> None:
         part = slice(at, at + _CHUNK)
@@ -148,40 +158,51 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
             one, other = column[ls], column[rs]
             known = (one != NULL) & (other != NULL)
             same = known & (one == other)
-            both[part] |= known.astype(np.uint64) << np.uint64(i)
-            shared[part] |= same.astype(np.uint64) << np.uint64(i)
-            rarest[part] = np.where(
-                same, np.minimum(rarest[part], pairs.commonness[name][ls]), rarest[part]
-            )
+            word, bit = divmod(i, _WORD)
+            both[word, part] |= known.astype(np.uint64) << np.uint64(bit)
+            shared[word, part] |= same.astype(np.uint64) << np.uint64(bit)
+            common = pairs.commonness[name][ls]
+            more = common - np.minimum(common, ordinary)
+            excess[part] = np.where(same, np.minimum(excess[part], more), excess[part])
+            usual = np.float32(records.schema.usual_bits(records.schema.match_keys[i]))
+            if usual < records.schema.least_bits:
+                told = np.minimum(records.schema.least_bits, seen - more) - usual
+                beyond[part] = np.where(same, np.maximum(beyond[part], told), beyond[part])
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(fill, range(0, len(left), _CHUNK)))
-    mixed = pa.array(_mixed(shared) + both).dictionary_encode()
-    place = mixed.indices.to_numpy()
-    first = np.full(len(mixed.dictionary), len(place), dtype=np.int64)
+    pattern = np.zeros(len(left), dtype=np.uint64)
+    for word in (*shared, *both):
+        pattern = _mixed(pattern) + word
+    coded = pa.array(pattern).dictionary_encode()
+    place = coded.indices.to_numpy()
+    first = np.full(len(coded.dictionary), len(place), dtype=np.int64)
     np.minimum.at(first, place, np.arange(len(place)))
-    codes = deduce(records.schema, shared[first], both[first])
-    return Compared(codes[:, place], shared, rarest)
+    codes = deduce(records.schema, shared[:, first], both[:, first])
+    excess[excess == _NONE] = 0
+    return Compared(codes[:, place], shared, excess, beyond)
 
 
 def _mixed(words: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every bit reaches every other, so that a
-    pair of masks and its sum are one to one but for chance."""
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every bit reaches every other, so that sums
+    of masks are one to one but for chance."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
 
 
 def deduce(schema: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Codes (fields, patterns) of patterns of match keys, as bit masks: those shared, those both have."""
-    equal = {p: np.zeros(len(shared), dtype=bool) for p in schema.parts}
+    """Codes (fields, patterns) of patterns of match keys, as bit masks of words (words, patterns): those
+    shared, those both have."""
+    size = shared.shape[1]
+    equal = {p: np.zeros(size, dtype=bool) for p in schema.parts}
     for i, key in enumerate(schema.match_keys):
         has = _bit(shared, i)
         for part in schema.closure(set(key)):
             equal[part] |= has
     if "names" in equal:
         equal["names"] |= equal["last"] & equal["first"]
-    different = {p: np.zeros(len(shared), dtype=bool) for p in schema.parts}
+    different = {p: np.zeros(size, dtype=bool) for p in schema.parts}
     for i, key in enumerate(schema.match_keys):
         unshared = _bit(both, i) & ~_bit(shared, i)
         open_parts = np.sum([~equal[p] for p in key], axis=0)
@@ -198,7 +219,8 @@ def deduce(schema: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.nd
 
 
 def _bit(masks: np.ndarray, i: int) -> np.ndarray:
-    return (masks >> np.uint64(i)) & np.uint64(1) == 1
+    word, bit = divmod(i, _WORD)
+    return (masks[word] >> np.uint64(bit)) & np.uint64(1) == 1
 
 
 def _deduced(

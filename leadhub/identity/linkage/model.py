@@ -27,6 +27,8 @@ from leadhub.identity.linkage.schema import Field, LinkageSchema, Tier
 
 #: to start with, pairs of relatives for each pair of one person: a household of three in the same feeds
 RELATIVES = 4.0
+#: rarity that tells nothing against relatives: they share a rare surname as they would a common one
+INHERITED = ("last", "beyond")
 #: the same fingerprint-based number: beyond doubt, whatever else differs
 NYSID_BITS = 64.0
 
@@ -65,21 +67,29 @@ class Model:
     def weigh(self, schema: LinkageSchema, codes: np.ndarray, rarity: dict[str, np.ndarray]) -> np.ndarray:
         """log₂ odds of pairs; `codes` is (fields, pairs), `rarity` feature → bits a pair."""
         chance = _sum(self.chance, codes)
-        rare = sum((self.rarity.get(name, 0.0) * bits for name, bits in rarity.items()), np.float32(0))
+        rare = self._rare(rarity)
         if not self.family:
             joint = together(schema, self.tier, codes) if self.together else {}
             for name, table in self.together.items():
                 chance += np.array(table, dtype=np.float32)[joint[name]]
             return chance + rare + np.float32(self.prior_bits)
-        by_chance, by_family = self.rivals(codes, rare)
+        by_chance, by_family = self.rivals(codes, rare, self._rare(rarity, INHERITED))
         return (np.log2(self.people) - np.log2(by_chance + by_family)).astype(np.float32)
 
-    def rivals(self, codes: np.ndarray, rare: np.ndarray | np.float32) -> tuple[np.ndarray, np.ndarray]:
+    def _rare(self, rarity: dict[str, np.ndarray], but: tuple[str, ...] = ()) -> np.ndarray | np.float32:
+        told = (self.rarity.get(name, 0.0) * bits for name, bits in rarity.items() if name not in but)
+        return sum(told, np.float32(0))
+
+    def rivals(
+        self, codes: np.ndarray, rare: np.ndarray | np.float32, rare_in_family: np.ndarray | np.float32
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Weight of the two rival explanations, chance and family, where one person's is M."""
         by_chance = self.possible * np.exp2(-(_sum(self.chance, codes) + rare).astype(np.float64))
         if not self.family:
             return by_chance, np.zeros_like(by_chance)
-        by_family = self.relatives * np.exp2(-(_sum(self.family, codes) + rare).astype(np.float64))
+        by_family = self.relatives * np.exp2(
+            -(_sum(self.family, codes) + rare_in_family).astype(np.float64)
+        )
         return by_chance, by_family
 
     def facts(self) -> dict[str, Any]:

@@ -57,8 +57,8 @@ class Records:
     @property
     def key_names(self) -> tuple[str, ...]:
         """What records may be brought together by."""
-        more = self.schema.candidate_keys if self.tier == "fields" else ()
-        return (*self.schema.key_names, *("+".join(k) for k in more), "nysid")
+        keys = self.schema.candidate_keys if self.tier == "fields" else self.schema.match_keys
+        return (*("+".join(k) for k in keys), "nysid")
 
     def key(self, name: str) -> np.ndarray:
         """A match key's token: stored, or in tier `fields` put together from the parts'."""

@@ -8,8 +8,9 @@ parts: two records share it where all of them are equal.
 records share, and which not, tells how far each field agrees. `fields` stores one token for each part: it
 compares more exactly, and tells whoever holds it and the key-less lake how often each value occurs.
 
-**Least entropy.** A match key whose parts give fewer than `least_bits` could be inverted by frequency, as
-names alone or a birth date (with the sex or without) can; such a schema is refused.
+**Least entropy.** A token whose value more than one person in 2^`least_bits` share could be inverted by
+frequency. So it is not made: John Smith gets no token over his names alone, a rarer name does (`rarity`).
+A match key that no value could pass, as a birth date (with the sex or without), is refused.
 """
 
 from __future__ import annotations
@@ -35,10 +36,13 @@ PERSON = Path(__file__).with_name("person.yaml")
 #: rules that give several values; two records agree where they share one of them
 MANY = ("one_letter_off", "one_digit_off", "within_two_years", "words")
 
+#: bits of a name that is not listed in `common_names.csv`: fewer than 0.003 % (surnames) or 0.006 % have it
+UNLISTED_BITS = {"last_name": 15.0, "first_name": 14.0, "middle_name": 14.0}
+
 #: codes of a field's level: not comparable; comparable and different; then the levels, loosest first
 UNKNOWN, DIFFER = 0, 1
 #: which keys two records share is one machine word
-MOST_KEYS = 64
+MOST_KEYS = 128
 
 #: kinds that say the same: their bits do not add up
 _SAME_SOURCE = {"birth_year": "date_of_birth", "city": "zip"}
@@ -52,6 +56,15 @@ class Part(Facts):
     rule: str = Key(default="itself", alias="as")
     bits: float
     implies: tuple[str, ...] = ()
+
+    @property
+    def by_value(self) -> bool:
+        """Whether its values have bits of their own (`rarity`): names are far from equally common."""
+        return all(kind in UNLISTED_BITS for kind in self.of) and not self.many
+
+    @property
+    def most_bits(self) -> float:
+        return sum(UNLISTED_BITS[kind] for kind in self.of) if self.by_value else self.bits
 
     @property
     def many(self) -> bool:
@@ -147,10 +160,10 @@ class LinkageSchema(Facts):
         if len(self.match_keys) > MOST_KEYS:
             raise ValueError(f"has {len(self.match_keys)} match keys; at most {MOST_KEYS} can be compared")
         for key in self.match_keys:
-            if self.bits(key) < self.least_bits:
+            if self.most_bits(key) < self.least_bits:
                 raise ValueError(
-                    f"match key {list(key)} has {self.bits(key):g} bits, fewer than {self.least_bits:g}: "
-                    "it could be inverted by frequency; add a part"
+                    f"match key {list(key)} has {self.most_bits(key):g} bits at most, fewer than "
+                    f"{self.least_bits:g}: it could be inverted by frequency; add a part"
                 )
             if all(self.parts[p].of in (("date_of_birth",), ("birth_year",)) for p in key):
                 raise ValueError(f"match key {list(key)} holds a birth date alone; add a part")
@@ -165,15 +178,30 @@ class LinkageSchema(Facts):
             ]
         return named + [(f"key {list(k)}", k) for k in (*self.match_keys, *self.candidate_keys)]
 
-    def bits(self, key: tuple[str, ...]) -> float:
-        """Chance bits of a key: of parts that come from one source, the strictest alone."""
+    def sources(self, key: tuple[str, ...]) -> list[tuple[str, str]]:
+        """The parts of a key whose bits count, each with what it is made from: bits of parts from one
+        source do not add up, and a part of two sources covers both."""
+        joint = [name for name in key if len(self.parts[name].of) > 1]
+        covered = {source for name in joint for source in self.parts[name].of}
+        counted = []
+        for name in key:
+            source = _SAME_SOURCE.get(self.parts[name].of[0], self.parts[name].of[0])
+            if name in joint or source not in covered:
+                counted.append(("+".join(self.parts[name].of) if name in joint else source, name))
+        return counted
+
+    def most_bits(self, key: tuple[str, ...]) -> float:
+        """Bits of the key's rarest value."""
+        return self._bits(key, {name: self.parts[name].most_bits for name in key})
+
+    def usual_bits(self, key: tuple[str, ...]) -> float:
+        """Bits of agreement on the key by chance."""
+        return self._bits(key, {name: self.parts[name].bits for name in key})
+
+    def _bits(self, key: tuple[str, ...], each: dict[str, float]) -> float:
         best: dict[str, float] = {}
-        joint = [self.parts[name] for name in key if len(self.parts[name].of) > 1]
-        covered = {source for part in joint for source in part.of}
-        for part in (self.parts[name] for name in key):
-            source = _SAME_SOURCE.get(part.of[0], part.of[0])
-            if part in joint or source not in covered:
-                best[source] = max(best.get(source, 0.0), part.bits)
+        for source, name in self.sources(key):
+            best[source] = max(best.get(source, 0.0), each[name])
         return sum(best.values())
 
     def seen_in(self, tier: Tier) -> LinkageSchema:

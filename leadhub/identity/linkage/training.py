@@ -95,7 +95,7 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
             chance=tables(schema, tier, same, chance),
             family=tables(schema, tier, same, family),
         )
-        rivals = model.rivals(patterns, np.float32(0))
+        rivals = model.rivals(patterns, np.float32(0), np.float32(0))
         total = model.people + rivals[0] + rivals[1]
         posterior = counts * model.people / total
         kin = counts * rivals[1] / total
@@ -162,12 +162,10 @@ def rarity(
     """Bits that a pair gains because what it shares is rarer than usual, and loses where it is commoner.
 
     Tier `fields`: for surname and given name where they are equal, by the frequency of the keyed value.
-    Tier `tokens`: minus the excess of records that share its rarest token over what one person has.
+    Tier `tokens`: see `Compared`.
     """
     if records.tier == "tokens":
-        ordinary = np.ceil(np.log2(max(2, len(records.feed_names))))
-        excess = np.where(compared.rarest == 255, 0, compared.rarest - ordinary)
-        return {"rarest": -np.maximum(0, excess).astype(np.float32)}
+        return {"excess": -compared.excess.astype(np.float32), "beyond": compared.beyond}
     found = {}
     for name in ("last", "first"):
         field = records.schema.fields[name]

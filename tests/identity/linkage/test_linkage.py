@@ -225,7 +225,7 @@ def test_older_token_tables_without_a_newer_key_still_link():
     ("noise", "single", "least"),
     [
         (0.0, True, (0.99, 0.99)),
-        (0.05, True, (0.99, 0.98)),
+        (0.05, True, (0.985, 0.98)),
         (0.05, False, (0.99, 0.98)),
         (0.1, True, (0.98, 0.97)),
     ],

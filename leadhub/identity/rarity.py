@@ -1,0 +1,63 @@
+"""How rare a value is, by public figures: bits, −log₂ of the share of people who have it.
+
+Names are the one kind of identifier whose values are far from equally common, so theirs are known one by one
+(`common_names.csv`: US Census Bureau, name files of 1990, public domain; women's and men's given names
+halved and added). What is derived from names (a Soundex code, a first syllable) has the sum of their shares.
+Every other part has the bits that the linkage schema states.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from leadhub.identity import parts
+from leadhub.identity.linkage.schema import UNLISTED_BITS, LinkageSchema, Part
+
+_FILE = Path(__file__).with_name("common_names.csv")
+#: kinds whose values are counted as another's
+_AS = {"middle_name": "first_name"}
+
+
+@cache
+def _common() -> pl.DataFrame:
+    return pl.read_csv(_FILE)
+
+
+def bits(part: Part, derived: pl.Series) -> np.ndarray:
+    """float32 a value of `derived` (the part's texts); no value has fewer than none."""
+    if not part.by_value:
+        return np.full(len(derived), part.bits, dtype=np.float32)
+    if len(part.of) > 1:
+        return _either_way(derived)
+    kind = _AS.get(part.of[0], part.of[0])
+    listed = _common().filter(pl.col("kind") == kind)
+    texts = parts.derive(part, listed.get_column("name"))
+    shares = listed.select("percent").with_columns(text=texts).group_by("text").agg(pl.col("percent").sum())
+    table = shares.filter(pl.col("text").is_not_null())
+    found = pl.DataFrame({"text": derived}).join(table, on="text", how="left", maintain_order="left")
+    known = -(found.get_column("percent") / 100).log(2)
+    return known.fill_null(UNLISTED_BITS[kind]).to_numpy().astype(np.float32)
+
+
+def _either_way(derived: pl.Series) -> np.ndarray:
+    """Two names in alphabetical order: the commoner reading of the two."""
+    names = derived.str.split_exact(parts.SEPARATOR, 1).struct.unnest()
+    one, other = names.to_series(0), names.to_series(1)
+    surname, given = (
+        Part.model_validate({"of": "last_name", "bits": 0}),
+        Part.model_validate({"of": "first_name", "bits": 0}),
+    )
+    return np.minimum(bits(surname, one) + bits(given, other), bits(given, one) + bits(surname, other))
+
+
+def enough(schema: LinkageSchema, key: tuple[str, ...], by_part: dict[str, np.ndarray]) -> np.ndarray:
+    """Of each row, whether its value of a match key has `least_bits`; `by_part`: bits a row of its parts."""
+    best: dict[str, np.ndarray] = {}
+    for source, name in schema.sources(key):
+        now = by_part[name]
+        best[source] = np.maximum(best[source], now) if source in best else now
+    return np.sum(list(best.values()), axis=0) >= schema.least_bits
