@@ -39,6 +39,7 @@ def spark():
 
     options = {
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.sql.shuffle.partitions": "2",
@@ -95,9 +96,10 @@ def assert_same(one: linkage.Linked, other: linkage.Linked) -> None:
 
 def test_nothing_else_imports_what_is_optional():
     package = Path(linkage_spark.__file__).parent
-    for path in sorted(package.parents[1].rglob("*.py")):
-        if not path.is_relative_to(package):
-            assert not re.search(r"^\s*(from|import) .*(pyspark|linkage_spark)", path.read_text(), re.M), path
+    imports = re.compile(r"^\s*(from|import) .*(pyspark|linkage_spark)", re.MULTILINE)
+    modules = [p for p in package.parents[1].rglob("*.py") if not p.is_relative_to(package)]
+    assert len(modules) > 50
+    assert not [path for path in modules if imports.search(path.read_text())]
 
 
 # --- tokenising ---
@@ -240,7 +242,7 @@ def test_tokens_under_different_markers_never_meet(spark, county, tier):
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_few_records_and_none(spark, county, tier):
-    for count in (0, 1, 6):
+    for count in (0, 6):
         made = tokens.tokenise(county["p"].slice(0, count), feed="p", keys=KEYS, tier=tier)
         alone = linkage.link(made, one_per_person=frozenset(), tier=tier)
         assert_same(linkage_spark.link(on_spark(spark, made), one_per_person=frozenset(), tier=tier), alone)
