@@ -90,7 +90,7 @@ def _block(head: Records, number: int, name: str) -> str:
 
 def _caps(head: Records, blocks: DataFrame) -> tuple[np.ndarray, pa.Table]:
     """The largest block of each key that proposes pairs, and what is left out."""
-    budget = max(candidates.PAIRS_AT_LEAST, candidates.PAIRS_PER_RECORD * len(head))
+    budget = max(candidates.PAIRS_AT_LEAST, int(candidates.PAIRS_PER_RECORD * len(head)))
     counted = blocks.where("size > 1").groupBy("key", "size").agg(F.count("*").alias("records"))
     said = pl.DataFrame(pl.from_arrow(counted.toArrow()))
     caps, left_out = [], []
