@@ -56,6 +56,7 @@ REASONS: dict[str, int] = {
     "state_invalid": 70,
     "linkage_schema_invalid": 71,
     "linkage_input_invalid": 72,
+    "exchange_mismatch": 73,
 }
 
 
