@@ -165,6 +165,8 @@ def open_(
     table = table_of("feed", "rows", "made at", "")
     for one in opened:
         state = "held already" if one.known else "kept"
+        if one.before and not one.known:
+            state = f"kept in place of {one.before.rows:,} rows of {one.before.made_at}"
         table.add_row(one.header.feed, f"{one.header.rows:,}", one.header.made_at, state)
     first = opened[0].header
     console.print(

@@ -32,11 +32,13 @@ _ROW_KEY = ".rows.key"
 
 @dataclass(frozen=True)
 class Opened:
-    """One token file: what it said, its table, and whether the hub held these very bytes already."""
+    """One token file: what it said, its table, whether the hub held these very bytes already, and what the
+    feed's last file said."""
 
     header: Header
     table: pa.Table
     known: bool
+    before: Header | None
 
 
 def make_key(name: str, version: int, path: Path) -> ExchangeKey:
@@ -124,9 +126,7 @@ def open_files(
     _check_feeds(headers)
     folder = _folder(settings, headers[0])
     _check_agreed(folder, headers[0], fingerprint)
-    opened = [
-        Opened(header, table, known=_is_known(folder, header, data, keys)) for data, header, table in found
-    ]
+    opened = [Opened(header, table, *_held(folder, header, data, keys)) for data, header, table in found]
     if not (folder / "agreed.json").exists():
         files.write_json(folder / "agreed.json", _agreed(headers[0]))
     for (data, header, _), one in zip(found, opened):
@@ -226,13 +226,12 @@ def _check_agreed(folder: Path, header: Header, fingerprint: str | None) -> None
             )
 
 
-def _is_known(folder: Path, header: Header, data: bytes, keys: Keys) -> bool:
+def _held(folder: Path, header: Header, data: bytes, keys: Keys) -> tuple[bool, Header | None]:
+    """Whether the hub holds these very bytes, and what the file said that it holds of the feed."""
     path = _token_file(folder, header.feed)
     if not path.exists():
-        return False
+        return False, None
     held = _stored(path, keys)
-    if held == data:
-        return True
     last = token_file.header_in(held, path.name)
     if header.made_at < last.made_at:
         raise TerminalError(
@@ -240,7 +239,7 @@ def _is_known(folder: Path, header: Header, data: bytes, keys: Keys) -> bool:
             f"the file of [{header.feed}] was made at {header.made_at}, before the one held, of "
             f"{last.made_at}; ask for a new one",
         )
-    return False
+    return held == data, last
 
 
 def _store(path: Path, data: bytes, keys: Keys) -> None:

@@ -205,8 +205,12 @@ def test_the_agency_reads_its_own_row_ids_back(site, fresh, tmp_path):
 
 def test_record_ids_stay_when_a_file_is_tokenised_again(site, fresh, tmp_path):
     site.tokenise("da", tmp_path / "again.pgp")
-    first, again = (opened(site, fresh, p)[0].table for p in (site.out["da"], tmp_path / "again.pgp"))
-    assert first.equals(again)
+    first, again = (opened(site, fresh, p)[0] for p in (site.out["da"], tmp_path / "again.pgp"))
+    assert first.table.equals(again.table)
+    assert first.before is None
+    assert again.before == first.header
+    site.tokenise("da", tmp_path / "third.pgp")
+    assert f"in place of {again.header.rows:,} rows" in run("exchange", "open", tmp_path / "third.pgp")
 
 
 # --- no name leaves, nothing is opened that should not be ---
