@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from leadhub.identity import keyed, normalise
 from leadhub.identity.linkage.schema import LinkageSchema, Part
@@ -47,21 +49,30 @@ def _day_and_month_unordered(dates: pl.Series) -> pl.Series:
     return dates.alias("d").to_frame().select(chosen).to_series()
 
 
-#: names shorter than this have too many neighbours, and longer than that lose their first letters alone
-_LEAST_LETTERS, _MOST_LETTERS = 4, 20
+#: names shorter than this have too many neighbours
+_LEAST_LETTERS = 4
 
 
 def _one_letter_off(names: pl.Series) -> pl.Series:
     """The name, and the name without each of its letters: two names one typing error apart share one
     (deletion neighbourhood, Bocek, Hunt and Stiller 2007)."""
-    name = pl.col("n")
-    without = [
-        pl.when((name.str.len_chars() > i) & (name.str.len_chars() >= _LEAST_LETTERS)).then(
-            name.str.slice(0, i) + name.str.slice(i + 1)
-        )
-        for i in range(_MOST_LETTERS)
-    ]
-    return _list(names, [name, *without])
+    length = names.str.len_chars().cast(pl.Int64)
+    several = length.fill_null(0) >= _LEAST_LETTERS
+    # without the letter after its last: the name itself, which stands first
+    first = pl.Series(np.where(several, 0, length.fill_null(0)))
+    frame = pl.DataFrame({"n": names, "at": length, "to": first, "row": np.arange(len(names))})
+    frame = frame.filter(pl.col("n").is_not_null())
+    spread = frame.select("n", "row", at=pl.int_ranges(pl.col("at"), pl.col("to") - 1, -1)).explode("at")
+    without = pl.concat_str(pl.col("n").str.slice(0, pl.col("at")), pl.col("n").str.slice(pl.col("at") + 1))
+    texts = spread.select(without).to_series()
+    counts = np.where(several, length.fill_null(0).to_numpy() + 1, names.is_not_null().to_numpy())
+    return _lists(counts, texts)
+
+
+def _lists(counts: np.ndarray, texts: pl.Series) -> pl.Series:
+    """Lists of so many of the texts, one after the other."""
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pl.Series(pl.from_arrow(pa.ListArray.from_arrays(pa.array(offsets), keyed.to_array(texts))))
 
 
 def _one_digit_off(dates: pl.Series) -> pl.Series:
@@ -70,8 +81,10 @@ def _one_digit_off(dates: pl.Series) -> pl.Series:
 
 
 def _within_two_years(years: pl.Series) -> pl.Series:
-    year = pl.col("n").cast(pl.Int32)
-    return _list(years, [(year + i).cast(pl.String) for i in range(3)])
+    year = years.cast(pl.Int32)
+    later = [(year + i).cast(pl.String) for i in range(3)]
+    frame = pl.DataFrame([values.alias(str(i)) for i, values in enumerate(later)])
+    return frame.select(pl.concat_list(pl.all()).list.drop_nulls()).to_series()
 
 
 def _words(names: pl.Series) -> pl.Series:
@@ -79,14 +92,7 @@ def _words(names: pl.Series) -> pl.Series:
     whole = pl.col("n").str.replace_all(" ", "")
     words = pl.when(pl.col("n").str.contains(" ")).then(pl.col("n").str.split(" "))
     frame = names.alias("n").to_frame()
-    return frame.select(pl.concat_list(whole, words.fill_null([])).alias("n")).to_series()
-
-
-def _list(values: pl.Series, several: list[pl.Expr]) -> pl.Series:
-    frame = values.alias("n").to_frame()
-    return frame.select(
-        pl.when(pl.col("n").is_not_null()).then(pl.concat_list(several).list.drop_nulls()).alias("n")
-    ).to_series()
+    return frame.select(pl.concat_list(whole, words.fill_null([])).list.drop_nulls()).to_series()
 
 
 def _itself(values: pl.Series) -> pl.Series:
@@ -127,8 +133,8 @@ def source(known: pl.DataFrame, part: Part) -> pl.Series:
 
 
 def derive(part: Part, values: pl.Series) -> pl.Series:
-    """A part's text from its source's values, null for null; a list of texts, the value itself first,
-    where the part has several."""
+    """A part's text from its source's values, null for null; where the part has several, a list of texts,
+    the value itself first, empty or null for null."""
     rule = _itself if len(part.of) > 1 else _RULES[part.rule]
     made = rule(values)
     return made if part.many else made.cast(pl.String)

@@ -1,8 +1,8 @@
 """How rare a value is, by public figures: bits, −log₂ of the share of people who have it.
 
-Names are the one kind of identifier whose values are far from equally common, so theirs are known one by one
-(`common_names.csv`: US Census Bureau, name files of 1990, public domain; women's and men's given names
-halved and added). What is derived from names (a Soundex code, a first syllable) has the sum of their shares.
+Names are the one kind of identifier whose values are far from equally common, so theirs are known one by
+one (`common_names.csv`: US Census Bureau, name files of 1990, public domain; women's and men's given names
+halved and added). What is derived from names (a Soundex code, a beginning) has the sum of their shares.
 Every other part has the bits that the linkage schema states.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -54,10 +55,11 @@ def _either_way(derived: pl.Series) -> np.ndarray:
     return np.minimum(bits(surname, one) + bits(given, other), bits(given, one) + bits(surname, other))
 
 
-def enough(schema: LinkageSchema, key: tuple[str, ...], by_part: dict[str, np.ndarray]) -> np.ndarray:
-    """Of each row, whether its value of a match key has `least_bits`; `by_part`: bits a row of its parts."""
-    best: dict[str, np.ndarray] = {}
+def enough(schema: LinkageSchema, key: tuple[str, ...], by_part: dict[str, Any]) -> np.ndarray:
+    """Of each row, whether its value of a match key has `least_bits`; `by_part`: a part's bits, a row or
+    for all rows."""
+    best: dict[str, np.ndarray | float] = {}
     for source, name in schema.sources(key):
         now = by_part[name]
         best[source] = np.maximum(best[source], now) if source in best else now
-    return np.sum(list(best.values()), axis=0) >= schema.least_bits
+    return np.asarray(sum(best.values()) >= np.float32(schema.least_bits))

@@ -20,12 +20,14 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
 from leadhub.identity import keyed, normalise, parts, rarity
-from leadhub.identity.composite import Digests, Mac, digest
+from leadhub.identity.composite import Digests, Mac, digest, words
 from leadhub.identity.linkage.schema import LinkageSchema, Tier, person
 
 NYSID_COLUMN = "nysid_token"
 #: polars and Arrow let go of the interpreter while they work
 _THREADS = 2
+#: rows whose parts' digests fit the processor's cache
+_CHUNK = 1 << 15
 
 
 def columns(schema: LinkageSchema, tier: Tier) -> tuple[str, ...]:
@@ -57,31 +59,52 @@ def tokenise(
     unknown = sorted(set(identifiers.column_names) - {"record_id", *IDENTIFIER_KINDS})
     if unknown:
         raise TerminalError("column_not_allowed", f"columns {unknown} are no identifier kinds")
-    frame = pl.DataFrame(pl.from_arrow(identifiers))
-    named = {"record_id": frame.get_column("record_id")}
-    named["feed"] = pl.Series([feed], dtype=pl.String).new_from_index(0, frame.height)
-    named["marker"] = pl.Series([marker(schema, tier, keys)]).new_from_index(0, frame.height)
+    frame = pl.DataFrame(pl.from_arrow(identifiers)).sort("record_id")
+    named = {
+        "record_id": frame.get_column("record_id"),
+        "feed": pl.Series([feed], dtype=pl.String).new_from_index(0, frame.height),
+        "marker": pl.Series([marker(schema, tier, keys)]).new_from_index(0, frame.height),
+    }
     digests, several = _digests(frame.drop("record_id"), schema, keys, tier)
     if tier == "fields":
-        named |= {
-            f"p_{name}": several[name] if name in several else _column(digests[name].tokens())
-            for name in schema.parts
-        }
+        made = {f"p_{name}": d.tokens() for name, d in digests.items()}
     else:
-        mac = Mac(keys.derive("token:link"))
-        for key, name in zip(schema.match_keys, schema.key_names):
-            label = hashlib.sha256(f"{schema.name}:{name}".encode()).digest()[:16]
-            used = {p: digests[p] for p in key}
-            rare = rarity.enough(schema, key, {p: d.row_bits() for p, d in used.items()})
-            named[f"k_{name}"] = _column(mac.rows(label, list(used.values()), rare))
-    named[NYSID_COLUMN] = _nysid(frame, keys)
-    table = pl.DataFrame({name: values.alias(name) for name, values in named.items()})
-    return keyed.to_arrow(table.sort("record_id"))
+        made = _match_keys(digests, schema, Mac(keys.derive("token:link")), frame.height)
+    made[NYSID_COLUMN] = _nysid(frame, keys)
+    named |= {name: _column(words) for name, words in made.items()}
+    plain = keyed.to_arrow(pl.DataFrame({name: values.alias(name) for name, values in named.items()}))
+    arrays = {f"p_{name}": lists for name, lists in several.items()}
+    arrays |= dict(zip(plain.column_names, plain.columns))
+    return pa.table({name: arrays[name] for name in columns(schema, tier)})
+
+
+def _match_keys(
+    digests: dict[str, Digests], schema: LinkageSchema, mac: Mac, count: int
+) -> dict[str, np.ndarray]:
+    """Token column → uint64 a row, 0 where a part is missing or the value too common."""
+    labels = [hashlib.sha256(f"{schema.name}:{n}".encode()).digest()[:16] for n in schema.key_names]
+    made = {name: np.zeros(count, dtype=np.uint64) for name in schema.columns("tokens")}
+    used = {part for key in schema.match_keys for part in key}
+
+    def fill(at: int) -> None:
+        rows = slice(at, at + _CHUNK)
+        words = {name: digests[name].tokens(rows) for name in used}
+        bits = {
+            name: digests[name].row_bits(rows) if schema.parts[name].by_value else schema.parts[name].bits
+            for name in used
+        }
+        for key, label, column in zip(schema.match_keys, labels, made.values()):
+            tokens = mac.rows(label, [words[part] for part in key])
+            column[rows] = np.where(rarity.enough(schema, key, bits), tokens, np.uint64(0))
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fill, range(0, count, _CHUNK)))
+    return made
 
 
 def _digests(
     identifiers: pl.DataFrame, schema: LinkageSchema, keys: Keys, tier: Tier
-) -> tuple[dict[str, Digests], dict[str, pl.Series]]:
+) -> tuple[dict[str, Digests], dict[str, pa.Array]]:
     """Each part's keyed digests, and in tier `fields` the tokens of parts with several values; what
     repeats in an identifier is derived and hashed once."""
     known = normalise.normalise(identifiers)
@@ -94,11 +117,9 @@ def _digests(
             part = schema.parts[name]
             codes, once = sources[part.of]
             texts, key = parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}")
-            return (
-                _lists(codes, texts, key)
-                if part.many
-                else digest(codes, texts, key, rarity.bits(part, texts))
-            )
+            if part.many:
+                return _lists(codes, texts, key)
+            return digest(codes, texts, key, rarity.bits(part, texts))
 
         used = [n for n, p in schema.parts.items() if tier == "fields" or not p.many]
         found = dict(zip(used, pool.map(made, used)))
@@ -106,17 +127,23 @@ def _digests(
     return {n: d for n, d in found.items() if n not in several}, several
 
 
-def _lists(codes: np.ndarray, once: pl.Series, key: str) -> pl.Series:
-    """Lists of tokens, one a row; `once` holds the list of texts of each code."""
-    texts = once.explode()
-    inner, distinct = _coded(texts)
-    words = digest(inner, distinct, key).tokens()
-    place = pl.Series(
-        np.repeat(np.arange(len(once)), np.maximum(1, once.list.len().fill_null(0).to_numpy()))
-    )
-    frame = pl.DataFrame({"at": place, "token": _column(words)})
-    lists = frame.group_by("at", maintain_order=True).agg("token").get_column("token")
-    return lists.gather(pl.Series(codes).replace(-1, None).cast(pl.UInt32)).list.drop_nulls()
+def _lists(codes: np.ndarray, once: pl.Series, key: str) -> pa.Array:
+    """Lists of tokens as a dictionary array, each distinct list once; `once` holds each code's texts."""
+    lists = once.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.list_(pa.string()))
+    hashed = words(keyed.to_series(lists.values), key)
+    tokens = pa.ListArray.from_arrays(lists.offsets, pa.array(hashed, pa.uint64()))
+    # a code without texts is missing
+    empty = np.diff(lists.offsets.to_numpy())[codes] == 0 if len(once) else codes == -1
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=(codes == -1) | empty), tokens)
+
+
+def stored(table: pa.Table) -> pa.Table:
+    """The table with plain lists, as files hold it."""
+    for i, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            chunks = [c.dictionary.take(c.indices) for c in table.column(i).chunks]
+            table = table.set_column(i, field.name, pa.chunked_array(chunks, field.type.value_type))
+    return table
 
 
 def _coded(values: pl.Series) -> tuple[np.ndarray, pl.Series]:
@@ -129,12 +156,12 @@ def _column(tokens: np.ndarray) -> pl.Series:
     return values.set(values == 0, None)
 
 
-def _nysid(frame: pl.DataFrame, keys: Keys) -> pl.Series:
+def _nysid(frame: pl.DataFrame, keys: Keys) -> np.ndarray:
     if "nysid" not in frame.columns:
-        return pl.Series([None] * frame.height, dtype=pl.UInt64)
+        return np.zeros(frame.height, dtype=np.uint64)
     values = normalise.nysid(frame.get_column("nysid"))
     codes, once = _coded(values)
-    return _column(digest(codes, once, keys.hmac_text_key("token:nysid")).tokens())
+    return digest(codes, once, keys.hmac_text_key("token:nysid")).tokens()
 
 
 def shared_id_token(values: pa.Array | pa.ChunkedArray, kind: str, keys: Keys) -> pa.Array:

@@ -37,7 +37,7 @@ _DATE_FORMS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d.%m.
 @dataclass(frozen=True)
 class Source:
     """One file's records: `identifiers` has record_id and columns named by identifier kind; `others` are
-    the file's own columns, in the same order."""
+    the file's own columns that were mapped or to be kept, in the same order."""
 
     name: str
     identifiers: pl.DataFrame
@@ -80,9 +80,11 @@ def _mapping_file(path: Path) -> dict[str, str]:
     return found
 
 
-def read(path: Path, mapping: dict[str, list[str]], *, keep: list[str], prefix: str) -> Source:
+def read(
+    path: Path, mapping: dict[str, list[str]], *, keep: list[str], prefix: str, also: tuple[str, ...] = ()
+) -> Source:
     """A CSV or Parquet file. Without `mapping`, columns are recognised by their usual names. `keep` are
-    columns that must be there besides.
+    columns that must be there besides; `also` are kept where they are there.
 
     Raises: TerminalError `linkage_input_invalid` that names file and column.
     """
@@ -93,7 +95,8 @@ def read(path: Path, mapping: dict[str, list[str]], *, keep: list[str], prefix: 
     if absent:
         raise TerminalError(
             "linkage_input_invalid",
-            f"[{path.name}] has no columns {absent}; it has {sorted(frame.columns)}",
+            # its own are not told: where the header is missing, they are somebody's data
+            f"[{path.name}]: its header names no columns {absent}; see --map",
         )
     if not mapping:
         raise TerminalError(
@@ -108,7 +111,8 @@ def read(path: Path, mapping: dict[str, list[str]], *, keep: list[str], prefix: 
         )
     ids = pl.format("{}{}", pl.lit(prefix), pl.int_range(frame.height).cast(pl.String).str.zfill(9))
     identifiers = frame.select(ids.alias("record_id")).hstack(columns)
-    return Source(path.name, identifiers, frame)
+    kept = [c for c in frame.columns if c in {*wanted, *also}]
+    return Source(path.name, identifiers, frame.select(kept))
 
 
 def _read_text(path: Path) -> pl.DataFrame:

@@ -26,6 +26,15 @@ GROUPS = ("sex", "gender", "race", "race_eth", "ethnicity", "race_code", "ethnic
 
 
 @dataclass(frozen=True)
+class _Kept:
+    """What judging needs of a file: its identifiers are forgotten once they are tokens."""
+
+    name: str
+    ids: pl.DataFrame
+    others: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class _Truth:
     entity: np.ndarray
     source: np.ndarray
@@ -51,41 +60,41 @@ def evaluate(
     """
     used = linkage_schema or schema.person()
     across = len(paths) > 1
-    sources = [
-        labelled.read(path, mapping, keep=[truth], prefix=f"{i}:") for i, path in enumerate(paths, 1)
-    ]
     # a key of this run alone: what it makes is comparable with nothing else
     keys = Keys(secrets.token_bytes(32))
-    begun = _used()
-    made = [
-        tokens.tokenise(
-            s.identifiers.select(
-                "record_id", *(k for k in IDENTIFIER_KINDS if k in s.identifiers.columns)
-            ).to_arrow(),
-            feed=f"{i}:{s.name}",
-            keys=keys,
-            schema=used,
-            tier=tier,
+    kept, made, encoding = [], [], (0.0, 0.0)
+    for i, path in enumerate(paths, 1):
+        source = labelled.read(
+            path, mapping, keep=[truth, *(groups or ())], prefix=f"{i}:", also=() if groups else GROUPS
         )
-        for i, s in enumerate(sources, 1)
-    ]
+        wanted = [c for c in source.others.columns if c in {truth, *(groups or GROUPS)}]
+        kept.append(
+            _Kept(source.name, source.identifiers.select("record_id"), source.others.select(wanted))
+        )
+        begun = _used()
+        made.append(_tokens(source, i, keys, used, tier))
+        encoding = _sum(encoding, begun, _used())
+        del source
     encoded = _used()
+    begun = encoded[0] - encoding[0], encoded[1] - encoding[1]
     table = pa.concat_tables(made)
     alone = frozenset(table.column("feed").unique().to_pylist()) if across else frozenset()
+    del made
     records = encode(table, alone, used)
+    del table
     weighed = linkage.weigh(records)
     scored = _used()
-    known = _truth(sources, records, truth, groups)
+    known = _truth(kept, records, truth, groups)
     result = _judged(records, weighed, known, across=across)
     status, cluster = linkage.decide(records, weighed)
     decided = status == linkage.LINKED if one_to_one else weighed.bits >= linkage.LINK_BITS
     finished = _used()
     match = known.entity[weighed.left] == known.entity[weighed.right]
     if pairs_to:
-        _write_pairs(pairs_to, sources, records, weighed, decided, match)
+        _write_pairs(pairs_to, records, weighed, decided, match)
     total = evaluation.true_pairs(known.entity, known.source, across=across)
     return {
-        "files": [s.name for s in sources],
+        "files": [s.name for s in kept],
         "records": len(records),
         "tier": tier,
         "linkage_schema": f"{used.name}{used.version}-{used.fingerprint}",
@@ -112,6 +121,20 @@ def evaluate(
     }
 
 
+def _tokens(
+    source: labelled.Source, number: int, keys: Keys, used: schema.LinkageSchema, tier: schema.Tier
+) -> pa.Table:
+    kinds = [k for k in IDENTIFIER_KINDS if k in source.identifiers.columns]
+    identifiers = source.identifiers.select("record_id", *kinds).to_arrow()
+    return tokens.tokenise(identifiers, feed=f"{number}:{source.name}", keys=keys, schema=used, tier=tier)
+
+
+def _sum(
+    total: tuple[float, float], before: tuple[float, float], after: tuple[float, float]
+) -> tuple[float, float]:
+    return total[0] + after[0] - before[0], total[1] + after[1] - before[1]
+
+
 def _used() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
@@ -120,9 +143,7 @@ def _spent(before: tuple[float, float], after: tuple[float, float]) -> dict[str,
     return {"wall": round(after[0] - before[0], 3), "cpu": round(after[1] - before[1], 3)}
 
 
-def _truth(
-    sources: list[labelled.Source], records: Records, truth: str, groups: list[str] | None
-) -> _Truth:
+def _truth(sources: list[_Kept], records: Records, truth: str, groups: list[str] | None) -> _Truth:
     """In the order of `records`."""
     wanted = groups if groups is not None else [g for g in GROUPS if all(_has(s, g) for s in sources)]
     absent = [g for g in wanted if not all(_has(s, g) for s in sources)]
@@ -130,7 +151,7 @@ def _truth(
         raise TerminalError("linkage_input_invalid", f"not every file has the group columns {absent}")
     rows = pl.concat(
         [
-            s.identifiers.select("record_id").hstack(
+            s.ids.hstack(
                 [
                     s.others.get_column(truth).alias("truth"),
                     pl.Series("source", [i], dtype=pl.Int32).new_from_index(0, s.others.height),
@@ -153,7 +174,7 @@ def _truth(
     )
 
 
-def _has(source: labelled.Source, column: str) -> bool:
+def _has(source: _Kept, column: str) -> bool:
     return column in source.others.columns
 
 
@@ -170,7 +191,6 @@ def _judged(records: Records, weighed: linkage.Weighed, known: _Truth, *, across
 
 def _write_pairs(
     path: Path,
-    sources: list[labelled.Source],
     records: Records,
     weighed: linkage.Weighed,
     decided: np.ndarray,

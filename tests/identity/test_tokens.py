@@ -54,7 +54,7 @@ def test_hmac_equals_the_standard_library_row_by_row(values):
 
 def hmac_digest(name, value, keys):
     key = keys.hmac_text_key(f"token:part:{name}").encode()
-    return hmac.new(key, value.encode(), hashlib.sha256).digest()[:16]
+    return hmac.new(key, value.encode(), hashlib.sha256).digest()[:8]
 
 
 def part_texts(person_row):
@@ -100,7 +100,8 @@ def test_every_match_key_is_the_standard_cmac_of_its_parts_digests(keys):
             assert token is None
             continue
         mac = CMAC(algorithms.AES(keys.derive("token:link")))
-        mac.update(hashlib.sha256(f"person:{name}".encode()).digest()[:16] + b"".join(blocks))
+        message = b"".join(blocks) + bytes(8 * (len(blocks) % 2))
+        mac.update(hashlib.sha256(f"person:{name}".encode()).digest()[:16] + message)
         assert token == int.from_bytes(mac.finalize()[:8], "little")
 
 

@@ -18,7 +18,7 @@ from leadhub.identity import keyed
 from leadhub.identity.linkage.records import NULL, Records
 
 #: pairs that one match key may propose, a record; and at least, where there are few records
-PAIRS_PER_RECORD = 1
+PAIRS_PER_RECORD = 0.5
 PAIRS_AT_LEAST = 1_000_000
 _THREADS = 2
 
@@ -48,7 +48,7 @@ class _Blocks:
 def find(records: Records, also: tuple[np.ndarray, np.ndarray] | None = None) -> Candidates:
     """All pairs that share a key and may be one person, and the pairs `also` given by row numbers."""
     total = np.int64(max(1, len(records)))
-    budget = max(PAIRS_AT_LEAST, PAIRS_PER_RECORD * len(records))
+    budget = max(PAIRS_AT_LEAST, int(PAIRS_PER_RECORD * len(records)))
     found, left_out, commonness = [], [], {}
 
     def by_key(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -18,7 +18,8 @@ from leadhub.identity.linkage.candidates import Candidates
 from leadhub.identity.linkage.records import NULL, Records
 from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, Field, LinkageSchema, Tier
 
-_CHUNK = 1 << 18
+#: pairs whose two rows fit the processor's cache
+_CHUNK = 1 << 13
 _THREADS = 2
 _NONE = np.uint8(255)
 _WORD = 64
@@ -30,8 +31,8 @@ _UNSEEN_BITS = 4.0
 class Compared:
     """Of each pair: `codes` (fields, pairs) uint8, see `code_names`; of tier `tokens` alone: `shared`, bit
     masks of shared match keys (words, pairs); `excess`, log₂ of how many times more records the smallest
-    block that the pair shares holds than one person has; `beyond`, bits that a shared key tells more than its
-    parts usually do, since common values have no token."""
+    block that the pair shares holds than one person has; `beyond`, bits that a shared key tells more than
+    its parts usually do, since common values have no token."""
 
     codes: np.ndarray
     shared: np.ndarray
@@ -90,10 +91,11 @@ def field_codes(records: Records, left: np.ndarray, right: np.ndarray) -> np.nda
     """Codes of pairs in tier `fields`."""
     fields = records.schema.fields
     out = np.empty((len(fields), len(left)), dtype=np.uint8)
+    table = _Table(records, [n for n, p in records.schema.parts.items() if not p.many], "p_")
 
     def fill(at: int) -> None:
         part = slice(at, at + _CHUNK)
-        chunk = _Chunk(records, left[part], right[part])
+        chunk = _Chunk(records, table, left[part], right[part])
         for i, name in enumerate(fields):
             out[i, part] = chunk.field(name)
 
@@ -102,72 +104,96 @@ def field_codes(records: Records, left: np.ndarray, right: np.ndarray) -> np.nda
     return out
 
 
+class _Table:
+    """Token columns as rows, so that a pair needs two places of memory and not two for each column. Half a
+    word each is enough to compare: blocks were found by the other half."""
+
+    def __init__(self, records: Records, names: list[str], prefix: str):
+        self.names = names
+        self._rows = np.empty((len(records), len(names)), dtype=np.uint32)
+        for i, name in enumerate(names):
+            column = records.column(prefix + name)
+            half = (column & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+            # a token is no missing value, whatever its half
+            self._rows[:, i] = np.where((half == 0) & (column != NULL), np.uint32(1), half)
+
+    def compare(
+        self, left: np.ndarray, right: np.ndarray, *, by_pair: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Whether both have a value, and whether it is equal: (columns, pairs), or (pairs, columns)."""
+        one, other = self._rows.take(left, axis=0), self._rows.take(right, axis=0)
+        known = (one != 0) & (other != 0)
+        equal = known & (one == other)
+        return (known, equal) if by_pair else (known.T.copy(), equal.T.copy())
+
+
 class _Chunk:
-    """Some pairs, whose parts are gathered once."""
+    """Some pairs: which parts both records have, and which are equal."""
 
-    def __init__(self, records: Records, left: np.ndarray, right: np.ndarray):
+    def __init__(self, records: Records, table: _Table, left: np.ndarray, right: np.ndarray):
         self._records, self._left, self._right = records, left, right
-        self._parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._fields: dict[str, np.ndarray] = {}
+        known, equal = table.compare(left, right)
+        self._parts = {name: (known[i], equal[i]) for i, name in enumerate(table.names)}
 
-    def _part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Whether both records have a part, and whether it is equal."""
-        if name not in self._parts and self._records.schema.parts[name].many:
-            self._parts[name] = self._records.several[f"p_{name}"].share(self._left, self._right)
-        if name not in self._parts:
-            column = self._records.tokens[f"p_{name}"]
-            one, other = column[self._left], column[self._right]
-            known = (one != NULL) & (other != NULL)
-            self._parts[name] = known, known & (one == other)
-        return self._parts[name]
+    def _known(self, name: str) -> np.ndarray:
+        """Whether both records have a part."""
+        if name in self._parts:
+            return self._parts[name][0]
+        return self._records.several[f"p_{name}"].known(self._left, self._right)
+
+    def _equal(self, name: str, among: np.ndarray) -> np.ndarray:
+        """Whether the pairs at these places agree on a part."""
+        if name in self._parts:
+            return self._parts[name][1][among]
+        return self._records.several[f"p_{name}"].share(self._left[among], self._right[among])
 
     def field(self, name: str) -> np.ndarray:
         if name in self._fields:
             return self._fields[name]
         field = self._records.schema.fields[name]
-        known = np.logical_or.reduce([self._part(p)[0] for p in field.known_by])
+        known = np.logical_or.reduce([self._known(p) for p in field.known_by])
         if field.unless_known:
             known &= self.field(field.unless_known) == UNKNOWN
         for other, level in field.void_where.items():
             known &= self.field(other) != self._records.schema.fields[other].code(level)
         codes = known.astype(np.uint8) * np.uint8(DIFFER)
-        for code, level in enumerate(field.names[DIFFER + 1 :], DIFFER + 1):
-            for parts in field.levels[level].equal:
-                equal = np.logical_and.reduce([self._part(p)[1] for p in parts])
-                codes[equal & known] = code
+        open_ = np.flatnonzero(known)
+        for level, facts in field.levels.items():
+            reached = np.zeros(len(open_), dtype=bool)
+            for parts in facts.equal:
+                reached |= np.logical_and.reduce([self._equal(p, open_) for p in parts])
+            codes[open_[reached]] = field.code(level)
+            open_ = open_[~reached]
         self._fields[name] = codes
         return codes
 
 
 def _by_keys(records: Records, pairs: Candidates) -> Compared:
-    left, right = pairs.left, pairs.right
-    names = records.schema.key_names
+    left, right, schema = pairs.left, pairs.right, records.schema
+    names = list(schema.key_names)
+    table = _Table(records, names, "k_")
+    # a person may have a record in each feed
+    ordinary = int(np.ceil(np.log2(max(2, len(records.feed_names)))))
+    more = np.stack([pairs.commonness[name] for name in names], axis=1)
+    more -= np.minimum(more, np.uint8(ordinary))
+    usual = np.array([schema.usual_bits(key) for key in schema.match_keys], dtype=np.float32)
+    gated = np.flatnonzero(usual < schema.least_bits)
+    seen = np.float32(np.log2(max(2, len(records))) + _UNSEEN_BITS)
     words = (len(names) + _WORD - 1) // _WORD
     shared, both = np.zeros((2, words, len(left)), dtype=np.uint64)
-    excess = np.full(len(left), _NONE)
+    excess = np.zeros(len(left), dtype=np.uint8)
     beyond = np.zeros(len(left), dtype=np.float32)
-    # a person may have a record in each feed
-    ordinary = np.uint8(np.ceil(np.log2(max(2, len(records.feed_names)))))
-    seen = np.float32(np.log2(max(2, len(records))) + _UNSEEN_BITS)
 
     def fill(at: int) -> None:
         part = slice(at, at + _CHUNK)
-        ls, rs = left[part], right[part]
-        for i, name in enumerate(names):
-            column = records.tokens[f"k_{name}"]
-            one, other = column[ls], column[rs]
-            known = (one != NULL) & (other != NULL)
-            same = known & (one == other)
-            word, bit = divmod(i, _WORD)
-            both[word, part] |= known.astype(np.uint64) << np.uint64(bit)
-            shared[word, part] |= same.astype(np.uint64) << np.uint64(bit)
-            common = pairs.commonness[name][ls]
-            more = common - np.minimum(common, ordinary)
-            excess[part] = np.where(same, np.minimum(excess[part], more), excess[part])
-            usual = np.float32(records.schema.usual_bits(records.schema.match_keys[i]))
-            if usual < records.schema.least_bits:
-                told = np.minimum(records.schema.least_bits, seen - more) - usual
-                beyond[part] = np.where(same, np.maximum(beyond[part], told), beyond[part])
+        known, same = table.compare(left[part], right[part], by_pair=True)
+        both[:, part], shared[:, part] = _masks(known, words), _masks(same, words)
+        common = more.take(left[part], axis=0)
+        least = np.where(same, common, _NONE).min(axis=1)
+        excess[part] = np.where(least == _NONE, 0, least)
+        told = np.minimum(np.float32(schema.least_bits), seen - common[:, gated]) - usual[gated]
+        beyond[part] = np.where(same[:, gated], told, 0).max(axis=1, initial=0)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(fill, range(0, len(left), _CHUNK)))
@@ -179,8 +205,15 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
     first = np.full(len(coded.dictionary), len(place), dtype=np.int64)
     np.minimum.at(first, place, np.arange(len(place)))
     codes = deduce(records.schema, shared[:, first], both[:, first])
-    excess[excess == _NONE] = 0
     return Compared(codes[:, place], shared, excess, beyond)
+
+
+def _masks(flags: np.ndarray, words: int) -> np.ndarray:
+    """(pairs, keys) of bool as (words, pairs) of bits."""
+    packed = np.zeros((len(flags), words * _WORD // 8), dtype=np.uint8)
+    bits = np.packbits(flags, axis=1, bitorder="little")
+    packed[:, : bits.shape[1]] = bits
+    return packed.view(np.uint64).T
 
 
 def _mixed(words: np.ndarray) -> np.ndarray:

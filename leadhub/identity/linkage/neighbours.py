@@ -10,78 +10,145 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 #: stands for a missing token
 NULL = np.uint64(0)
 _NOTHING = -1
 #: values that share what more than this many others have are not alike for that
 _MOST_ALIKE = 200
-_SIEVE_BITS = 24
-_ODD = np.uint64(0x9E3779B97F4A7C15)
+_ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
+#: 4 MB, which the processor's cache holds
+_SIEVE_BITS = 25
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """`value`: number of each record's value, −1 where missing; `alike`: sorted, `low << 32 | high` for the
-    pairs of values that share something; `sieve`: says of most other pairs that they do not."""
+    """`value`: number of each record's value, −1 where missing; `alike`: a hash table of the pairs of
+    values that share something, as words `low << 32 | high`; `sieve`: a Bloom filter of them (Bloom 1970),
+    for most pairs share nothing."""
 
     value: np.ndarray
     alike: np.ndarray
     sieve: np.ndarray
 
-    def share(self, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of pairs of records: whether both have values, and whether they share one."""
+    def known(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Of pairs of records: whether both have values."""
+        return (self.value[left] != _NOTHING) & (self.value[right] != _NOTHING)
+
+    def share(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Of pairs of records: whether they share a value."""
         one, other = self.value[left], self.value[right]
-        known = (one != _NOTHING) & (other != _NOTHING)
-        same = known & (one == other)
-        open_ = np.flatnonzero(known & ~same)
-        pairs = _packed(one[open_], other[open_])
-        likely = self.sieve[_place(pairs)]
-        open_, pairs = open_[likely], pairs[likely]
-        if len(self.alike):
-            at = np.minimum(np.searchsorted(self.alike, pairs), len(self.alike) - 1)
-            same[open_[self.alike[at] == pairs]] = True
-        return known, same
+        same = (one == other) & (one != _NOTHING)
+        pairs = _packed(one, other)
+        likely = np.flatnonzero(_in_sieve(self.sieve, pairs) & (one != _NOTHING) & (other != _NOTHING))
+        same[likely[_in_table(self.alike, pairs[likely])]] = True
+        return same
 
 
 def _packed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    # as 64 bits before the shift; what is missing is dropped by the caller
     low, high = np.minimum(one, other).astype(np.uint64), np.maximum(one, other).astype(np.uint64)
     return (low << np.uint64(32)) | high
 
 
-def _place(pairs: np.ndarray) -> np.ndarray:
-    return ((pairs * _ODD) >> np.uint64(64 - _SIEVE_BITS)).astype(np.int64)
+def _table(pairs: np.ndarray) -> np.ndarray:
+    """Open addressing with linear probing; 0 is an empty place (a pair of values is never 0)."""
+    bits = max(4, (2 * len(pairs)).bit_length())
+    table = np.zeros(1 << bits, dtype=np.uint64)
+    place = (pairs * _ODD[0]) >> np.uint64(64 - bits)
+    while len(pairs):
+        free = table[place] == 0
+        table[place[free]] = pairs[free]
+        left_over = table[place] != pairs
+        pairs, place = pairs[left_over], (place[left_over] + np.uint64(1)) & np.uint64(len(table) - 1)
+    return table
 
 
-def find(lists: pl.Series | None, length: int, apart: np.ndarray | None) -> Neighbours:
-    """`lists`: tokens of each record, its own value's first; `apart`: see `records`."""
-    value = np.full(length, _NOTHING, dtype=np.int32)
-    if lists is None or lists.dtype == pl.Null:
-        return Neighbours(value, np.zeros(0, np.uint64), np.zeros(1 << _SIEVE_BITS, dtype=bool))
-    marker = pl.Series(np.zeros(length, dtype=np.uint64) if apart is None else apart)
-    frame = pl.DataFrame({"list": lists, "marker": marker, "at": np.arange(length)})
-    frame = frame.with_columns(own=pl.col("list").list.first() ^ pl.col("marker"))
-    frame = frame.filter(pl.col("own").is_not_null())
-    once = frame.group_by("own").agg(pl.all().first())
-    once = once.with_columns(number=pl.int_range(pl.len(), dtype=pl.Int32))
-    found = frame.select("own", "at").join(once.select("own", "number"), on="own")
-    value[found.get_column("at").to_numpy()] = found.get_column("number").to_numpy()
-    shared = once.select("number", "marker", "list").explode("list")
-    alike = _alike(shared.select("number", word=pl.col("list") ^ pl.col("marker")))
-    sieve = np.zeros(1 << _SIEVE_BITS, dtype=bool)
-    sieve[_place(alike)] = True
-    return Neighbours(value, alike, sieve)
+def _in_table(table: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    found = np.zeros(len(pairs), dtype=bool)
+    at = np.arange(len(pairs))
+    bits = len(table).bit_length() - 1
+    place = (pairs * _ODD[0]) >> np.uint64(64 - bits)
+    while len(at):
+        there = table[place]
+        found[at[there == pairs]] = True
+        go_on = (there != pairs) & (there != 0)
+        at, pairs = at[go_on], pairs[go_on]
+        place = (place[go_on] + np.uint64(1)) & np.uint64(len(table) - 1)
+    return found
 
 
-def _alike(shared: pl.DataFrame) -> np.ndarray:
-    """All pairs of values with an equal word."""
-    ordered = shared.unique().sort("word", "number")
-    word = ordered.get_column("word").to_numpy()
-    number = ordered.get_column("number").to_numpy()
+def _sieve(alike: np.ndarray) -> np.ndarray:
+    sieve = np.zeros(1 << (_SIEVE_BITS - 3), dtype=np.uint8)
+    for odd in _ODD:
+        place = (alike * odd) >> np.uint64(64 - _SIEVE_BITS)
+        np.bitwise_or.at(
+            sieve, place >> np.uint64(3), np.uint8(1) << (place & np.uint64(7)).astype(np.uint8)
+        )
+    return sieve
+
+
+def _in_sieve(sieve: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    found = np.ones(len(pairs), dtype=np.uint8)
+    for odd in _ODD:
+        place = (pairs * odd) >> np.uint64(64 - _SIEVE_BITS)
+        found &= sieve[place >> np.uint64(3)] >> (place & np.uint64(7)).astype(np.uint8)
+    return (found & 1).astype(bool)
+
+
+def find(column: pa.ChunkedArray | None, order: np.ndarray, apart: np.ndarray | None) -> Neighbours:
+    """`column`: the tokens of each record, its own value's first (lists, or a dictionary of them in each
+    chunk); `order`: its rows in order of the records; `apart`, in that order: see `records`."""
+    value = np.full(len(order), _NOTHING, dtype=np.int32)
+    if column is None or not len(order):
+        nothing = np.zeros(0, np.uint64)
+        return Neighbours(value, _table(nothing), _sieve(nothing))
+    marked = np.zeros(len(order), dtype=np.uint64)
+    if apart is not None:
+        marked[order] = apart
+    begun, own, counts, tokens, entry = 0, [], [], [], np.empty(len(order), dtype=np.int64)
+    entries = 0
+    for chunk in column.chunks:
+        rows = slice(begun, begun + len(chunk))
+        codes, lists, marker = _distinct(chunk, marked[rows])
+        entry[rows] = np.where(codes == _NOTHING, _NOTHING, codes + entries)
+        offsets = lists.offsets.to_numpy()
+        flat = lists.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
+        counts.append(np.diff(offsets))
+        flat = flat ^ np.repeat(marker, counts[-1])
+        own.append(np.append(flat, NULL)[offsets[:-1] - offsets[0]])
+        tokens.append(flat)
+        begun, entries = begun + len(chunk), entries + len(lists)
+    _, number = np.unique(np.concatenate(own), return_inverse=True)
+    known = entry != _NOTHING
+    unordered = np.full(len(order), _NOTHING, dtype=np.int32)
+    unordered[known] = number[entry[known]]
+    alike = _alike(np.repeat(number, np.concatenate(counts)), np.concatenate(tokens))
+    return Neighbours(unordered[order], _table(alike), _sieve(alike))
+
+
+def _distinct(chunk: pa.Array, marked: np.ndarray) -> tuple[np.ndarray, pa.ListArray, np.ndarray]:
+    """Place of each row's list (−1: none), the lists, and the marker of each list."""
+    if not pa.types.is_dictionary(chunk.type):
+        missing = chunk.is_null().to_numpy(zero_copy_only=False)
+        return np.where(missing, _NOTHING, np.arange(len(chunk))), chunk, marked
+    codes = chunk.indices.fill_null(_NOTHING).to_numpy(zero_copy_only=False).astype(np.int64)
+    # a dictionary is one tokenising's, under one marker
+    marker = marked[0] if len(marked) else NULL
+    return codes, chunk.dictionary, np.full(len(chunk.dictionary), marker)
+
+
+def _alike(number: np.ndarray, token: np.ndarray) -> np.ndarray:
+    """All pairs of values (by their numbers) with an equal token."""
+    by_token = pl.Series(token).arg_sort().to_numpy()
+    token, number = token[by_token], number[by_token]
     found = [np.zeros(0, dtype=np.uint64)]
-    for step in range(1, min(_MOST_ALIKE, len(word))):
-        at = np.flatnonzero(word[step:] == word[:-step])
+    for step in range(1, min(_MOST_ALIKE, len(token))):
+        at = np.flatnonzero(token[step:] == token[:-step])
         if not len(at):
             break
-        found.append(_packed(number[at], number[at + step]))
-    return np.unique(np.concatenate(found))
+        one, other = number[at], number[at + step]
+        found.append(_packed(one[one != other], other[one != other]))
+    pairs = pl.Series(np.concatenate(found)).sort().to_numpy()
+    return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if len(pairs) else pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -20,8 +21,8 @@ _WORD = (1 << 64) - 1
 
 @dataclass(frozen=True)
 class Records:
-    """`tokens` maps token column → uint64 a record; `nysid` likewise; `alone` says whether the record's
-    feed holds each person once."""
+    """`nysid`: uint64 a record; `alone` says whether the record's feed holds each person once. Token
+    columns are read from `table` when they are asked for (`column`): all at once would be its size again."""
 
     schema: LinkageSchema
     tier: Tier
@@ -29,7 +30,9 @@ class Records:
     feed_names: list[str]
     feeds: np.ndarray
     alone: np.ndarray
-    tokens: dict[str, np.ndarray]
+    table: pa.Table
+    order: np.ndarray
+    apart: np.ndarray | None
     several: dict[str, Neighbours]
     nysid: np.ndarray
 
@@ -38,7 +41,13 @@ class Records:
 
     def may_be_one(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """False for two records of a feed that holds each person once."""
-        return ~((self.feeds[left] == self.feeds[right]) & self.alone[left])
+        one = self._once[left]
+        return (one != self._once[right]) | (one == 0)
+
+    @cached_property
+    def _once(self) -> np.ndarray:
+        """The feed's number from 1 on where it holds each person once, else 0; narrow, to stay in cache."""
+        return np.where(self.alone, self.feeds + 1, 0).astype(np.uint16)
 
     def possible_pairs(self) -> float:
         """Pairs of records that could be one person, before any token is looked at."""
@@ -64,13 +73,26 @@ class Records:
         """A match key's token: stored, or in tier `fields` put together from the parts'."""
         if name == "nysid":
             return self.nysid
-        return self.tokens[f"k_{name}"] if self.tier == "tokens" else self._combined(tuple(name.split("+")))
+        return self.column(f"k_{name}") if self.tier == "tokens" else self._combined(tuple(name.split("+")))
+
+    def column(self, name: str) -> np.ndarray:
+        """A token column, uint64 a record."""
+        if self.tier == "tokens":
+            return _words(self.table, name, self.order, self.apart)
+        if name not in self._parts:
+            self._parts[name] = _words(self.table, name, self.order, self.apart)
+        return self._parts[name]
+
+    @cached_property
+    def _parts(self) -> dict[str, np.ndarray]:
+        """Parts are few and each is in many keys."""
+        return {}
 
     def _combined(self, key: tuple[str, ...]) -> np.ndarray:
         mixed = np.zeros(len(self), dtype=np.uint64)
         known = np.ones(len(self), dtype=bool)
         for i, part in enumerate(key):
-            column = self.tokens[f"p_{part}"]
+            column = self.column(f"p_{part}")
             # the parts' tokens are uniform already: odd multiples keep their sums apart
             mixed += column * np.uint64((_ODD * (2 * i + 1)) & _WORD)
             known &= column != NULL
@@ -88,7 +110,9 @@ def encode(
     Raises: TerminalError `state_invalid` where a record id is missing or stands twice, or where the
     tables hold two tiers.
     """
-    frame = pl.DataFrame(pl.from_arrow(table)).sort("record_id")
+    frame = pl.DataFrame(pl.from_arrow(table.select(["record_id", "feed", "marker"])))
+    order = frame.get_column("record_id").arg_sort().to_numpy()
+    frame = frame[order]
     ids = frame.get_column("record_id").cast(pl.String)
     if ids.null_count() or ids.n_unique() != len(ids):
         raise TerminalError(
@@ -109,16 +133,26 @@ def encode(
     once = np.array([name in one_per_person for name in feed_names], dtype=bool)
     apart = _apart(frame.get_column("marker"), markers)
     schema = schema.seen_in(tier)  # type: ignore[arg-type]
-    tokens, several = {}, {}
-    for name in schema.columns(tier):  # type: ignore[arg-type]
-        part = schema.parts.get(name.removeprefix("p_"))
-        if tier == "fields" and part is not None and part.many:
-            several[name] = neighbours.find(frame.get_column(name, default=None), len(ids), apart)
-            continue
-        # tables tokenised before a key existed do not have its column
-        tokens[name] = _words(frame.get_column(name, default=None), len(ids), apart)
-    nysid = _words(frame.get_column("nysid_token"), len(ids), None)
-    return Records(schema, tier, ids, feed_names, feeds, once[feeds], tokens, several, nysid)  # type: ignore[arg-type]
+    several = {}
+    for name, part in schema.parts.items():
+        if tier == "fields" and part.many:
+            column = f"p_{name}"
+            lists = table.column(column) if column in table.column_names else None
+            several[column] = neighbours.find(lists, order, apart)
+    nysid = _words(table, "nysid_token", order, apart)
+    return Records(
+        schema,
+        tier,  # type: ignore[arg-type]
+        ids,
+        feed_names,
+        feeds,
+        once[feeds],
+        table,
+        order,
+        apart,
+        several,
+        nysid,
+    )
 
 
 def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:
@@ -129,8 +163,9 @@ def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:
     return column.replace_strict(markers, words, return_dtype=pl.UInt64).to_numpy()
 
 
-def _words(values: pl.Series | None, length: int, apart: np.ndarray | None) -> np.ndarray:
-    if values is None:
-        return np.zeros(length, dtype=np.uint64)
-    words = values.cast(pl.UInt64).fill_null(0).to_numpy()
+def _words(table: pa.Table, name: str, order: np.ndarray, apart: np.ndarray | None) -> np.ndarray:
+    # tables tokenised before a key existed do not have its column
+    if name not in table.column_names:
+        return np.zeros(len(order), dtype=np.uint64)
+    words = pl.Series(pl.from_arrow(table.column(name))).cast(pl.UInt64).fill_null(0).to_numpy()[order]
     return words if apart is None else np.where(words == NULL, NULL, words ^ apart)

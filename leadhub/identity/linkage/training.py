@@ -170,7 +170,7 @@ def rarity(
     for name in ("last", "first"):
         field = records.schema.fields[name]
         row = list(records.schema.fields).index(name)
-        bits, usual = _value_bits(records.tokens[f"p_{name}"])
+        bits, usual = _value_bits(records.column(f"p_{name}"))
         exact = compared.codes[row] == len(field.names) - 1
         found[name] = np.where(exact, bits[left] - usual, np.float32(0)).astype(np.float32)
     return found
