@@ -18,6 +18,7 @@ from leadhub.identity import keyed
 from leadhub.identity.linkage import candidates, clusters, decisions, training
 from leadhub.identity.linkage.clusters import Links
 from leadhub.identity.linkage.comparison import Compared, code_names, compare
+from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import NYSID_BITS, Model, from_facts
 from leadhub.identity.linkage.records import NULL, Records, encode
 from leadhub.identity.linkage.schema import UNKNOWN, LinkageSchema, Tier, person
@@ -47,6 +48,8 @@ class Weighed:
     other_nysid: np.ndarray
     model: Model
     left_out: pa.Table
+    limits: Limits | None = None
+    grown: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,22 +62,30 @@ class Linked:
       steward's eyes.
     - `clusters`: record_id, feed, cluster (the smallest record id in it); every record stands in one.
     - `left_out`: key, blocks, records, pairs: blocks too large to compare.
-    - `model`: what the pairs were weighed with.
+    - `model`, `limits`: what the pairs were found and weighed with.
+    - `grown`: a block has grown too large since the limits were learnt: time to retrain.
     """
 
     pairs: pa.Table
     clusters: pa.Table
     left_out: pa.Table
     model: Model
+    limits: Limits | None = None
+    grown: bool = False
 
 
 def weigh(
-    records: Records, model: Model | None = None, decided: decisions.Decided | None = None
+    records: Records,
+    model: Model | None = None,
+    decided: decisions.Decided | None = None,
+    limits: Limits | None = None,
+    of: np.ndarray | None = None,
 ) -> Weighed:
-    """Find, compare and weigh pairs; without `model`, one is learnt from them."""
-    found = candidates.find(records, (decided.left, decided.right) if decided else None)
+    """Find, compare and weigh pairs; without `model`, one is learnt from them. `of`: rows; then only pairs
+    with one of them."""
+    found = candidates.find(records, (decided.left, decided.right) if decided else None, limits, of)
     compared = compare(records, found)
-    rarity = training.rarity(records, found.left, found.right, compared)
+    rarity = training.rarity(records, found.left, found.right, compared, found.limits)
     model = model or training.train(records, found.left, found.right, compared, rarity)
     bits = model.weigh(records.schema, compared.codes, rarity)
     one, other = records.nysid[found.left], records.nysid[found.right]
@@ -92,6 +103,8 @@ def weigh(
         other_nysid=known & (one != other),
         model=model,
         left_out=found.left_out,
+        limits=found.limits,
+        grown=found.grown,
     )
 
 
@@ -111,24 +124,29 @@ def link(
     one_per_person: frozenset[str],
     schema: LinkageSchema | None = None,
     model: Model | None = None,
+    limits: Limits | None = None,
     tier: Tier | None = None,
     decided: list[dict[str, Any]] | None = None,
 ) -> Linked:
     """Link the token tables of all feeds, concatenated (`tokens.columns`).
 
-    `one_per_person` names the feeds that hold each person once. Without `model`, one is learnt.
+    `one_per_person` names the feeds that hold each person once. Without `model`, one is learnt, and with
+    it what it takes for common (`limits`).
     `decided`: what stewards said (`decisions.known`).
 
     Raises: TerminalError `state_invalid` where a record id stands twice.
     """
     records = encode(table, one_per_person, schema or person(), tier)
-    weighed = weigh(records, model, decisions.known(records, decided) if decided else None)
+    known = decisions.known(records, decided) if decided else None
+    weighed = weigh(records, model, known, limits if model else None)
     status, label = decide(records, weighed)
     return Linked(
-        pairs=_pairs(records, weighed, status),
-        clusters=_clusters(records, label),
+        pairs=scored(records, weighed, status),
+        clusters=clustered(records, label),
         left_out=weighed.left_out,
         model=weighed.model,
+        limits=weighed.limits,
+        grown=weighed.grown,
     )
 
 
@@ -151,7 +169,7 @@ def decide(records: Records, weighed: Weighed) -> tuple[np.ndarray, np.ndarray]:
     return status, label
 
 
-def _pairs(records: Records, weighed: Weighed, status: np.ndarray) -> pa.Table:
+def scored(records: Records, weighed: Weighed, status: np.ndarray) -> pa.Table:
     apart = weighed.bits <= -decisions.DECIDED_BITS
     shown = np.flatnonzero((weighed.bits >= REVIEW_BITS) | apart)
     frame = pl.DataFrame(
@@ -177,7 +195,7 @@ def evidence(records: Records, codes: np.ndarray, same_nysid: np.ndarray) -> pl.
     return frame.select(pl.concat_str(pl.all(), separator=", ", ignore_nulls=True)).to_series()
 
 
-def _clusters(records: Records, label: np.ndarray) -> pa.Table:
+def clustered(records: Records, label: np.ndarray) -> pa.Table:
     names = pl.Series(records.feed_names, dtype=pl.String)
     frame = pl.DataFrame(
         {

@@ -2,7 +2,8 @@
 
 A block is all records with one token. A block that is large beyond reason (a shelter's telephone) says
 little and would make pairs by the million, so each key has a budget of pairs: its largest blocks are
-left out until the rest fits, and what was left out is reported, never silent.
+left out until the rest fits, and what was left out is reported, never silent. Under a frozen model the
+blocks left out then are left out for good (`limits`).
 """
 
 from __future__ import annotations
@@ -15,62 +16,130 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.identity import keyed
+from leadhub.identity.linkage import limits as frozen
+from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.records import NULL, Records
 
 #: pairs that one match key may propose, a record; and at least, where there are few records
 PAIRS_PER_RECORD = 0.5
 PAIRS_AT_LEAST = 1_000_000
+#: under a frozen model, a block that has grown beyond this waits for the next learning
+MOST_RECORDS = 1_000
 _THREADS = 2
+#: bits of a word that number its record; the others are the block
+_ROW_BITS = np.uint64(26)
 
 LEFT_OUT_SCHEMA = {"key": pl.String, "blocks": pl.Int64, "records": pl.Int64, "pairs": pl.Int64}
+_NONE = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint32)
 
 
 @dataclass(frozen=True)
 class Candidates:
     """`left` < `right`: row numbers of the pairs, sorted. `commonness`: key → uint8 a record, log₂ of how
-    many records share its token, rounded up. `left_out`: key, blocks, records, pairs."""
+    many records share its token, rounded up. `left_out`: key, blocks, records, pairs. `limits`: those that
+    held, learnt here where none were given. `grown`: a block has grown too large since they were learnt."""
 
     left: np.ndarray
     right: np.ndarray
     commonness: dict[str, np.ndarray]
     left_out: pa.Table
+    limits: Limits
+    grown: bool = False
 
 
 @dataclass(frozen=True)
 class _Blocks:
     """Rows in order of their token; block i is `rows[start[i] : start[i] + size[i]]`."""
 
+    block: np.ndarray
     rows: np.ndarray
     start: np.ndarray
     size: np.ndarray
 
 
-def find(records: Records, also: tuple[np.ndarray, np.ndarray] | None = None) -> Candidates:
-    """All pairs that share a key and may be one person, and the pairs `also` given by row numbers."""
+@dataclass(frozen=True)
+class _OfKey:
+    """What one key gives: pairs as `left * records + right`, sizes of the blocks left out, and limits."""
+
+    pairs: np.ndarray
+    lost: np.ndarray
+    grown: bool
+    cap: int
+    known: frozen.Sizes
+    commonness: np.ndarray | None
+
+
+def find(
+    records: Records,
+    also: tuple[np.ndarray, np.ndarray] | None = None,
+    limits: Limits | None = None,
+    of: np.ndarray | None = None,
+) -> Candidates:
+    """All pairs that share a key and may be one person, and the pairs `also` given by row numbers.
+
+    `of`: rows; then only pairs with one of them are found.
+    """
     total = np.int64(max(1, len(records)))
     budget = max(PAIRS_AT_LEAST, int(PAIRS_PER_RECORD * len(records)))
-    found, left_out, commonness = [], [], {}
+    wanted = None
+    if of is not None:
+        wanted = np.zeros(len(records), dtype=bool)
+        wanted[of] = True
 
-    def by_key(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        blocks = _blocks(records.key(name))
-        cap, lost = _cap(blocks.size, budget)
-        left, right = _pairs(blocks, cap)
+    def by_key(name: str) -> _OfKey:
+        tokens = records.key(name)
+        blocks = _blocks(tokens, np.flatnonzero(_meeting(tokens, wanted)))
+        if limits is None:
+            sizes, known = blocks.size, _remembered(blocks)
+            cap, lost = _cap(sizes, budget)
+            cap = cap if len(lost) else max(cap, MOST_RECORDS)
+        else:
+            sizes, known = limits.block_sizes(name, blocks.block), _NONE
+            cap = limits.caps.get(name, MOST_RECORDS)
+        grown = (sizes <= cap) & (blocks.size > max(cap, MOST_RECORDS))
+        go = (sizes <= cap) & ~grown & (blocks.size >= 2)
+        left, right = _pairs(blocks, go, wanted)
         apt = records.may_be_one(left, right)
-        common = _commonness(blocks, len(records)) if records.tier == "tokens" else None
-        return left[apt] * total + right[apt], lost, common
+        return _OfKey(
+            pairs=left[apt] * total + right[apt],
+            lost=blocks.size[~go & (blocks.size >= 2)],
+            grown=bool(grown.any()),
+            cap=cap,
+            known=known,
+            commonness=_commonness(blocks, sizes, len(records)) if records.tier == "tokens" else None,
+        )
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        for name, (packed, lost, common) in zip(records.key_names, pool.map(by_key, records.key_names)):
-            found.append(packed)
-            if len(lost):
-                left_out.append((name, len(lost), int(lost.sum()), int((lost * (lost - 1) // 2).sum())))
-            if common is not None:
-                commonness[name] = common
+        made = dict(zip(records.key_names, pool.map(by_key, records.key_names)))
+    found = [m.pairs for m in made.values()]
+    left_out = [
+        (name, len(m.lost), int(m.lost.sum()), int((m.lost * (m.lost - 1) // 2).sum()))
+        for name, m in made.items()
+        if len(m.lost)
+    ]
     if also is not None:
         found.append(np.minimum(*also).astype(np.int64) * total + np.maximum(*also))
     packed = _distinct(np.concatenate(found))
     table = pl.DataFrame(left_out, schema=LEFT_OUT_SCHEMA, orient="row")
-    return Candidates(packed // total, packed % total, commonness, keyed.to_arrow(table))
+    return Candidates(
+        left=packed // total,
+        right=packed % total,
+        commonness={name: m.commonness for name, m in made.items() if m.commonness is not None},
+        left_out=keyed.to_arrow(table),
+        limits=limits or _learnt(records, made),
+        grown=any(m.grown for m in made.values()),
+    )
+
+
+def _learnt(records: Records, made: dict[str, _OfKey]) -> Limits:
+    caps = {name: m.cap for name, m in made.items()}
+    blocks = {name: m.known for name, m in made.items()}
+    values, known, usual = {}, {}, {}
+    for name in records.rare_parts:
+        tokens = records.column(f"p_{name}")
+        values[name] = frozen.counted(tokens, frozen.SINGLE)
+        known[name], usual[name] = frozen.usual_bits(tokens)
+    return Limits(len(records), len(records.feed_names), caps, blocks, values, known, usual)
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:
@@ -84,17 +153,38 @@ def _sorted(values: np.ndarray) -> np.ndarray:
     return pl.Series(values).sort().to_numpy()
 
 
-def _blocks(tokens: np.ndarray) -> _Blocks:
+def _meeting(tokens: np.ndarray, wanted: np.ndarray | None) -> np.ndarray:
+    """Of each record, whether it has a token, and one that a wanted record has."""
+    if wanted is None:
+        return tokens != NULL
+    blocks = _distinct(tokens[wanted & (tokens != NULL)] >> _ROW_BITS)
+    # most records meet none: a bit a block tells so without looking it up
+    sieve = np.zeros(1 << 20, dtype=bool)
+    sieve[blocks & np.uint64((1 << 20) - 1)] = True
+    of = tokens >> _ROW_BITS
+    likely = np.flatnonzero(sieve[of & np.uint64((1 << 20) - 1)] & (tokens != NULL))
+    meets = np.zeros(len(tokens), dtype=bool)
+    if len(blocks):
+        at = np.minimum(np.searchsorted(blocks, of[likely]), len(blocks) - 1)
+        meets[likely] = blocks[at] == of[likely]
+    return meets
+
+
+def _blocks(tokens: np.ndarray, rows: np.ndarray) -> _Blocks:
     """Sorting words that hold the token's high bits and the row number is several times faster than
     sorting by token; two tokens that fall together propose a pair more, and no wrong link."""
-    bits = np.uint64(max(1, len(tokens).bit_length()))
-    rows = np.flatnonzero(tokens != NULL).astype(np.uint64)
-    packed = _sorted(((tokens[rows] >> bits) << bits) | rows)
-    token = packed >> bits
-    first = np.flatnonzero(np.concatenate([[True], token[1:] != token[:-1]])) if len(token) else rows[:0]
-    start = first.astype(np.int64)
-    size = np.diff(np.append(start, len(token)))
-    return _Blocks((packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64), start, size)
+    packed = _sorted(((tokens[rows] >> _ROW_BITS) << _ROW_BITS) | rows.astype(np.uint64))
+    block = packed >> _ROW_BITS
+    new = np.concatenate([[True], block[1:] != block[:-1]]) if len(block) else np.zeros(0, dtype=bool)
+    start = np.flatnonzero(new)
+    size = np.diff(np.append(start, len(block)))
+    row = (packed & ((np.uint64(1) << _ROW_BITS) - np.uint64(1))).astype(np.int64)
+    return _Blocks(block[start], row, start, size)
+
+
+def _remembered(blocks: _Blocks) -> frozen.Sizes:
+    large = blocks.size > frozen.UNREMEMBERED
+    return blocks.block[large], blocks.size[large].astype(np.uint32)
 
 
 def _cap(sizes: np.ndarray, budget: int) -> tuple[int, np.ndarray]:
@@ -106,21 +196,24 @@ def _cap(sizes: np.ndarray, budget: int) -> tuple[int, np.ndarray]:
     return cap, np.sort(sizes[sizes > cap])
 
 
-def _pairs(blocks: _Blocks, cap: int) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs within blocks of 2 to `cap` records, the smaller row number left."""
+def _pairs(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs within blocks that `go` (and with a wanted row), the smaller row number left."""
     lefts, rights = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    wanted = (blocks.size >= 2) & (blocks.size <= cap)
-    start, size = blocks.start[wanted], blocks.size[wanted]
+    start, size = blocks.start[go], blocks.size[go]
     for n in np.flatnonzero(np.bincount(size)):
         # rows stand in order within a block
         block = blocks.rows[start[size == n, None] + np.arange(n)]
         one, other = np.triu_indices(int(n), 1)
         lefts.append(block[:, one].ravel())
         rights.append(block[:, other].ravel())
-    return np.concatenate(lefts), np.concatenate(rights)
+    left, right = np.concatenate(lefts), np.concatenate(rights)
+    if wanted is None:
+        return left, right
+    asked = wanted[left] | wanted[right]
+    return left[asked], right[asked]
 
 
-def _commonness(blocks: _Blocks, count: int) -> np.ndarray:
+def _commonness(blocks: _Blocks, sizes: np.ndarray, count: int) -> np.ndarray:
     out = np.zeros(count, dtype=np.uint8)
-    out[blocks.rows] = np.repeat(np.ceil(np.log2(np.maximum(1, blocks.size))).astype(np.uint8), blocks.size)
+    out[blocks.rows] = np.repeat(np.ceil(np.log2(np.maximum(1, sizes))).astype(np.uint8), blocks.size)
     return out

@@ -174,12 +174,12 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
     names = list(schema.key_names)
     table = _Table(records, names, "k_")
     # a person may have a record in each feed
-    ordinary = int(np.ceil(np.log2(max(2, len(records.feed_names)))))
+    ordinary = int(np.ceil(np.log2(max(2, pairs.limits.feeds))))
     more = np.stack([pairs.commonness[name] for name in names], axis=1)
     more -= np.minimum(more, np.uint8(ordinary))
     usual = np.array([schema.usual_bits(key) for key in schema.match_keys], dtype=np.float32)
     gated = np.flatnonzero(usual < schema.least_bits)
-    seen = np.float32(np.log2(max(2, len(records))) + _UNSEEN_BITS)
+    seen = np.float32(np.log2(max(2, pairs.limits.records)) + _UNSEEN_BITS)
     words = (len(names) + _WORD - 1) // _WORD
     shared, both = np.zeros((2, words, len(left)), dtype=np.uint64)
     excess = np.zeros(len(left), dtype=np.uint8)

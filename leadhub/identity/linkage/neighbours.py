@@ -15,8 +15,6 @@ import pyarrow as pa
 #: stands for a missing token
 NULL = np.uint64(0)
 _NOTHING = -1
-#: values that share what more than this many others have are not alike for that
-_MOST_ALIKE = 200
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 #: 4 MB, which the processor's cache holds
 _SIEVE_BITS = 25
@@ -144,7 +142,7 @@ def _alike(number: np.ndarray, token: np.ndarray) -> np.ndarray:
     by_token = pl.Series(token).arg_sort().to_numpy()
     token, number = token[by_token], number[by_token]
     found = [np.zeros(0, dtype=np.uint64)]
-    for step in range(1, min(_MOST_ALIKE, len(token))):
+    for step in range(1, len(token)):
         at = np.flatnonzero(token[step:] == token[:-step])
         if not len(at):
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,6 +62,25 @@ class Records:
         sizes = np.sort(np.bincount(self.feeds, minlength=1))
         # a person in every feed: the i-th smallest feed meets all larger ones
         return float(max(1, (sizes * np.arange(len(sizes))[::-1]).sum()))
+
+    def only(self, rows: np.ndarray) -> Records:
+        """Some of the records, in their order (`rows` rises)."""
+        several = {n: replace(v, value=v.value[rows]) for n, v in self.several.items()}
+        return replace(
+            self,
+            ids=self.ids.gather(rows),
+            feeds=self.feeds[rows],
+            alone=self.alone[rows],
+            order=self.order[rows],
+            apart=None if self.apart is None else self.apart[rows],
+            several=several,
+            nysid=self.nysid[rows],
+        )
+
+    @property
+    def rare_parts(self) -> tuple[str, ...]:
+        """Parts whose values' frequencies are weighed; in tier `tokens`, how common a token is says it."""
+        return ("last", "first") if self.tier == "fields" else ()
 
     @property
     def key_names(self) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from leadhub.identity.linkage import graph
 from leadhub.identity.linkage.comparison import GRADES, Compared, field_codes, spans, together
+from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import Model, bounded, declared, odds, tables
-from leadhub.identity.linkage.records import NULL, Records
+from leadhub.identity.linkage.records import Records
 from leadhub.identity.linkage.schema import DIFFER, LinkageSchema
 
 _ROUNDS = 100
@@ -157,7 +158,7 @@ def strangers(records: Records) -> dict[str, np.ndarray]:
 
 
 def rarity(
-    records: Records, left: np.ndarray, right: np.ndarray, compared: Compared
+    records: Records, left: np.ndarray, right: np.ndarray, compared: Compared, limits: Limits
 ) -> dict[str, np.ndarray]:
     """Bits that a pair gains because what it shares is rarer than usual, and loses where it is commoner.
 
@@ -167,26 +168,13 @@ def rarity(
     if records.tier == "tokens":
         return {"excess": -compared.excess.astype(np.float32), "beyond": compared.beyond}
     found = {}
-    for name in ("last", "first"):
+    for name in records.rare_parts:
         field = records.schema.fields[name]
         row = list(records.schema.fields).index(name)
-        bits, usual = _value_bits(records.column(f"p_{name}"))
+        bits = limits.value_bits(name, records.column(f"p_{name}"))
         exact = compared.codes[row] == len(field.names) - 1
-        found[name] = np.where(exact, bits[left] - usual, np.float32(0)).astype(np.float32)
+        found[name] = np.where(exact, bits[left], np.float32(0))
     return found
-
-
-def _value_bits(tokens: np.ndarray) -> tuple[np.ndarray, float]:
-    """−log₂ of the frequency of each record's value, and the bits of agreement by chance."""
-    known = tokens != NULL
-    coded = pa.array(tokens[known]).dictionary_encode()
-    place = coded.indices.to_numpy()
-    counts = np.bincount(place)
-    share = counts / max(1, known.sum())
-    bits = np.zeros(len(tokens), dtype=np.float32)
-    bits[known] = -np.log2(share)[place]
-    usual = -np.log2((share**2).sum()) if len(counts) else 0.0
-    return bits, float(usual)
 
 
 def self_train(

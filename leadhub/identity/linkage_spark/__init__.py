@@ -98,8 +98,8 @@ def _settled(frames: Frames, weighed: Weighed) -> linkage.Linked:
     on_driver = _on_driver(weighed, training.collect(compared, pairs.where(shown).unionByName(refuted)))
     status, label = linkage.decide(head, on_driver)
     return linkage.Linked(
-        pairs=linkage._pairs(head, on_driver, status),
-        clusters=linkage._clusters(head, label),
+        pairs=linkage.scored(head, on_driver, status),
+        clusters=linkage.clustered(head, label),
         left_out=weighed.left_out,
         model=weighed.model,
     )

@@ -1,0 +1,130 @@
+"""Under a frozen model, linking what changed gives what linking everything gives."""
+
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadhub.foundation.keys import Keys
+from leadhub.identity import linkage, tokens
+from leadhub.identity.linkage import candidates, limits
+from leadhub.identity.linkage.incremental import link_changes
+from tests.identity import people
+
+KEYS = Keys(bytes(range(32)))
+ONE = frozenset(["p", "d", "h"])  # "r" may hold a person twice
+
+
+@cache
+def versions(tier: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A county's token table, and the same records as written anew with other errors."""
+    tables, _ = people.county(150, people.FEEDS, 0.15, seed=7)
+    rewritten, _ = people.county(150, people.FEEDS, 0.5, seed=7)
+    made = []
+    for several in (tables, rewritten):
+        # errors take from the same chance, so that the two disagree about who is in a feed: by place
+        named = {
+            f: t.set_column(0, "record_id", pa.array([f"{f}{i}" for i in range(t.num_rows)]))
+            for f, t in several.items()
+        }
+        rows = [tokens.stored(tokens.tokenise(t, feed=f, keys=KEYS, tier=tier)) for f, t in named.items()]
+        made.append(pl.DataFrame(pl.from_arrow(pa.concat_tables(rows))))
+    return made[0], made[1]
+
+
+def table(tier: str, state: dict[str, int]) -> pa.Table:
+    """Each record in the version that `state` says; records that it does not name are not there."""
+    chosen = [
+        v.filter(pl.col("record_id").is_in([r for r, n in state.items() if n == i]))
+        for i, v in enumerate(versions(tier))
+    ]
+    return pl.concat(chosen).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def link(tier, state, model, held, decided):
+    return linkage.link(
+        table(tier, state), one_per_person=ONE, model=model, limits=held, decided=decided, tier=tier
+    )
+
+
+@cache
+def frozen(tier: str) -> tuple[linkage.Model, limits.Limits]:
+    """Learnt with so small a budget that it leaves blocks out."""
+    everything = dict.fromkeys(versions(tier)[0].get_column("record_id").to_list(), 0)
+    before = candidates.PAIRS_AT_LEAST, candidates.PAIRS_PER_RECORD
+    candidates.PAIRS_AT_LEAST, candidates.PAIRS_PER_RECORD = 60, 0.1
+    try:
+        learnt = linkage.link(table(tier, everything), one_per_person=ONE)
+    finally:
+        candidates.PAIRS_AT_LEAST, candidates.PAIRS_PER_RECORD = before
+    assert learnt.left_out.num_rows
+    return learnt.model, learnt.limits
+
+
+def rows(found: linkage.Linked) -> tuple[list, list]:
+    return found.pairs.to_pylist(), found.clusters.to_pylist()
+
+
+@pytest.mark.parametrize("tier", ["tokens", "fields"])
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.sampled_from([0.01, 0.05, 0.3]), gone=st.sampled_from([0, 0.1]))
+def test_the_changes_alone_give_what_everything_gives(tier, seed, share, gone):
+    model, held = frozen(tier)
+    random = np.random.default_rng(seed)
+    ids = sorted(set(versions(tier)[0]["record_id"]) & set(versions(tier)[1]["record_id"]))
+    state = {r: 0 for r in ids if random.random() < 0.8}
+    decided: list[dict] = []
+    before = link(tier, state, model, held, decided)
+    for _ in range(3):
+        changed = {r for r in ids if random.random() < share}
+        for record in changed:
+            state[record] = 1 - state.get(record, 1)
+        for record in [r for r in ids if random.random() < gone * share]:
+            if state.pop(record, None) is not None:
+                changed.discard(record)
+        waiting = before.pairs.to_pylist()
+        if waiting and random.random() < 0.5:
+            pair = waiting[random.integers(len(waiting))]
+            if pair["left"] in state and pair["right"] in state:
+                verdict = "two" if pair["status"] == "linked" else "one"
+                decided = [*decided, {k: pair[k] for k in ("left", "right")} | {"verdict": verdict}]
+                changed |= {pair["left"], pair["right"]}
+        found = link_changes(
+            table(tier, state),
+            changed=changed,
+            before=before,
+            one_per_person=ONE,
+            model=model,
+            limits=held,
+            decided=decided,
+        )
+        assert found is not None
+        everything = link(tier, state, model, held, decided)
+        assert rows(found) == rows(everything)
+        before = found
+
+
+def test_limits_survive_being_written_down():
+    _, held = frozen("fields")
+    again = limits.from_facts(held.facts(), held.table())
+    assert again.facts() == held.facts()
+    for kind in ("blocks", "values"):
+        one, two = getattr(held, kind), getattr(again, kind)
+        assert {k for k, v in one.items() if len(v[0])} == set(two)
+        for name, (words, counts) in two.items():
+            assert np.array_equal(words, one[name][0])
+            assert np.array_equal(counts, one[name][1])
+
+
+def test_a_block_that_has_grown_too_large_asks_for_everything(monkeypatch):
+    model, held = frozen("tokens")
+    monkeypatch.setattr(candidates, "MOST_RECORDS", 1)
+    state = dict.fromkeys(versions("tokens")[0].get_column("record_id").to_list(), 0)
+    narrow = limits.Limits(held.records, held.feeds, dict.fromkeys(held.caps, 1), {})
+    before = link("tokens", {}, model, narrow, [])
+    changes = {"changed": set(state), "before": before, "one_per_person": ONE, "model": model}
+    assert link_changes(table("tokens", state), **changes, limits=narrow) is None
