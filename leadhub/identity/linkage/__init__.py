@@ -7,7 +7,7 @@ clusters (`clusters`). A night's clusters are not yet persons: the crosswalk giv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class Linked:
     clusters: pa.Table
     left_out: pa.Table
     model: Model
-    limits: Limits | None = None
+    limits: Limits | None = field(default=None, compare=False)
     grown: bool = False
 
 
@@ -188,9 +188,9 @@ def evidence(records: Records, codes: np.ndarray, same_nysid: np.ndarray) -> pl.
     """ "last exact, first nickname, …" for each pair; fields that say nothing are left out."""
     names = [code_names(f, records.tier) for f in records.schema.fields.values()]
     columns = [pl.Series("nysid", [None, "nysid"]).gather(same_nysid.astype(np.uint32))]
-    for field, said, row in zip(records.schema.fields, names, codes):
-        text = pl.Series([None if c == UNKNOWN else f"{field} {n}" for c, n in enumerate(said)])
-        columns.append(text.gather(row.astype(np.uint32)).alias(field))
+    for name, said, row in zip(records.schema.fields, names, codes):
+        text = pl.Series([None if c == UNKNOWN else f"{name} {n}" for c, n in enumerate(said)])
+        columns.append(text.gather(row.astype(np.uint32)).alias(name))
     frame = pl.DataFrame(columns)
     return frame.select(pl.concat_str(pl.all(), separator=", ", ignore_nulls=True)).to_series()
 

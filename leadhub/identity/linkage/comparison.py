@@ -9,7 +9,7 @@ are counted once. Often a span of levels stays possible: each span has a code of
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -80,11 +80,23 @@ def together(schema: LinkageSchema, tier: Tier, codes: np.ndarray) -> dict[str, 
 
 def compare(records: Records, pairs: Candidates) -> Compared:
     """Compare candidate pairs."""
+    if 4 * len(pairs.left) < len(records):
+        records, pairs = _narrowed(records, pairs)
     if records.tier == "fields":
         codes = field_codes(records, pairs.left, pairs.right)
         none = np.zeros(0, dtype=np.uint64)
         return Compared(codes, none[None], none, none)
     return _by_keys(records, pairs)
+
+
+def _narrowed(records: Records, pairs: Candidates) -> tuple[Records, Candidates]:
+    """The records that stand in a pair, and the pairs by their rows among them."""
+    within = np.zeros(len(records), dtype=bool)
+    within[pairs.left] = within[pairs.right] = True
+    number, rows = np.cumsum(within) - 1, np.flatnonzero(within)
+    common = {name: values[rows] for name, values in pairs.commonness.items()}
+    moved = replace(pairs, left=number[pairs.left], right=number[pairs.right], commonness=common)
+    return records.only(rows), moved
 
 
 def field_codes(records: Records, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -111,11 +123,15 @@ class _Table:
     def __init__(self, records: Records, names: list[str], prefix: str):
         self.names = names
         self._rows = np.empty((len(records), len(names)), dtype=np.uint32)
-        for i, name in enumerate(names):
-            column = records.column(prefix + name)
+
+        def fill(i: int) -> None:
+            column = records.column(prefix + names[i])
             half = (column & np.uint64(0xFFFFFFFF)).astype(np.uint32)
             # a token is no missing value, whatever its half
             self._rows[:, i] = np.where((half == 0) & (column != NULL), np.uint32(1), half)
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(fill, range(len(names))))
 
     def compare(
         self, left: np.ndarray, right: np.ndarray, *, by_pair: bool = False

@@ -34,9 +34,10 @@ def link_changes(
     schema: LinkageSchema | None = None,
     decided: list[dict[str, Any]] | None = None,
 ) -> linkage.Linked | None:
-    """`table`: token tables of all feeds, as for `link`. `changed`: record ids that are new, or whose tokens
-    are others than when `before` was linked, under the same model and limits; records of a pair about which
-    a steward decided since belong to them. What is gone need not be named. `decided`: as for `link`.
+    """`table`: token tables of all feeds, as for `link`. `changed`: record ids that are new, or whose
+    tokens are others than when `before` was linked, under the same model and limits; records of a pair
+    about which a steward decided since belong to them. What is gone need not be named. `decided`: as for
+    `link`.
 
     None where a block has grown too large since the limits were learnt: then everything is to be linked.
 

@@ -1,8 +1,8 @@
 """What a frozen model remembers of the records that it was learnt from: how common their tokens were.
 
-Which blocks are too large to compare, and what the rarity of a value is worth, would else change with every
-record that comes, and a night that looks at changed records alone would find other pairs than one that looks
-at all. So sizes are those of the night of learning: a token that was not there counts as rare.
+Which blocks are too large to compare, and what the rarity of a value is worth, would else change with
+every record that comes, and a night that looks at changed records alone would find other pairs than one
+that looks at all. So sizes are those of the night of learning: a token that was not there counts as rare.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from leadhub.foundation.errors import TerminalError
 from leadhub.identity.linkage import neighbours
@@ -22,7 +23,7 @@ _WORD = (1 << 64) - 1
 @dataclass(frozen=True)
 class Records:
     """`nysid`: uint64 a record; `alone` says whether the record's feed holds each person once. Token
-    columns are read from `table` when they are asked for (`column`): all at once would be its size again."""
+    columns are read from `table` when asked for (`column`): all at once would be its size again."""
 
     schema: LinkageSchema
     tier: Tier
@@ -174,6 +175,11 @@ def encode(
     )
 
 
+def _rising(order: np.ndarray) -> bool:
+    """Whether the rows stand in order already (`order` is a permutation)."""
+    return not len(order) or bool((order[1:] > order[:-1]).all())
+
+
 def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:
     """A word for each record's marker, to be added to its tokens; None where there is one marker."""
     if len(markers) < 2:
@@ -183,8 +189,14 @@ def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:
 
 
 def _words(table: pa.Table, name: str, order: np.ndarray, apart: np.ndarray | None) -> np.ndarray:
-    # tables tokenised before a key existed do not have its column
     if name not in table.column_names:
+        # tables tokenised before a key existed do not have its column
         return np.zeros(len(order), dtype=np.uint64)
-    words = pl.Series(pl.from_arrow(table.column(name))).cast(pl.UInt64).fill_null(0).to_numpy()[order]
+    column = table.column(name).cast(pa.uint64())
+    few = 4 * len(order) < len(column)
+    if few:
+        column = column.take(pa.array(order))
+    words = (pc.fill_null(column, 0) if column.null_count else column).to_numpy()
+    if not few and not (len(order) == len(words) and _rising(order)):
+        words = words[order]
     return words if apart is None else np.where(words == NULL, NULL, words ^ apart)

@@ -13,12 +13,14 @@ from leadhub.foundation.keys import Keys
 from leadhub.identity import tokens
 from leadhub.identity.linkage.candidates import Candidates
 from leadhub.identity.linkage.comparison import code_names, compare, field_codes, spans
+from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.records import encode
 from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, person
 from tests.identity import people
 
 KEYS = Keys(bytes(range(32)))
 SCHEMA = person()
+NO_LIMITS = Limits(2, 1, {}, {})
 
 
 def encoded(rows: list[dict], tier: str):
@@ -39,7 +41,7 @@ def said(one: dict, other: dict, tier: str = "fields") -> dict[str, str]:
     records = encoded([one, other], tier)
     left, right = np.array([0]), np.array([1])
     common = {name: np.ones(2, np.uint8) for name in records.key_names}
-    codes = compare(records, Candidates(left, right, common, pa.table({}))).codes
+    codes = compare(records, Candidates(left, right, common, pa.table({}), NO_LIMITS)).codes
     schema = records.schema
     names = [code_names(f, tier) for f in schema.fields.values()]
     return {f: n[c[0]] for f, n, c in zip(schema.fields, names, codes) if c[0] != UNKNOWN}
@@ -135,7 +137,7 @@ def test_what_match_keys_tell_never_contradicts_what_the_fields_show(pair):
     exact = replace(encoded(list(pair), "fields"), schema=records.schema)
     fields = field_codes(exact, left, right)[:, 0]
     common = {name: np.ones(2, np.uint8) for name in records.key_names}
-    deduced = compare(records, Candidates(left, right, common, pa.table({}))).codes[:, 0]
+    deduced = compare(records, Candidates(left, right, common, pa.table({}), NO_LIMITS)).codes[:, 0]
     for (name, field), seen, code in zip(records.schema.fields.items(), fields, deduced):
         if code == UNKNOWN or seen == UNKNOWN:
             continue
