@@ -68,7 +68,7 @@ def random_records(seed: int, count: int) -> pa.Table:
 SINGLES = st.sets(st.sampled_from("abc")).map(frozenset)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), SINGLES, st.randoms(use_true_random=False))
 def test_g2_the_order_of_records_does_not_matter(seed, single, rng):
     table = random_records(seed, 30)
@@ -111,7 +111,7 @@ def test_a_link_is_a_reason_and_every_cluster_has_reasons(seed):
         assert reached == members
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.integers(0, 10**6),
     SINGLES,
