@@ -26,7 +26,7 @@ HOLDOUT = ("households_20k_holdout", "voter_20k_holdout", "namesdob_20k_holdout"
 SYSTEMS = ("splink default", "splink tuned", "leadhub tokens", "leadhub fields")
 #: kinds of columns that the linkage schema does not know
 _OURS = ("last_name", "first_name", "middle_name", "suffix", "date_of_birth", "birth_year", "ssn4", "phone")
-_OURS += ("address_line", "city", "zip")
+_OURS += ("address_line", "city", "zip", "sex")
 
 
 def main() -> None:
