@@ -17,6 +17,7 @@ from leadhub.airflow_adapter import (
     poke,
     run,
 )
+from leadhub.foundation.settings import CLOSING_POOL
 
 for feed in feeds().values():
     with DAG(
@@ -47,7 +48,7 @@ for feed in feeds().values():
         def pseudonymise(feed_id: str, dag_run=None):
             return run("state.pseudonymise", feed_id, night_of(dag_run))
 
-        @task(trigger_rule="all_done", outlets=[feed_asset(feed.id)])
+        @task(trigger_rule="all_done", outlets=[feed_asset(feed.id)], pool=CLOSING_POOL)
         def close(feed_id: str, dag_run=None):
             return run("state.close", feed_id, night_of(dag_run))
 

@@ -20,7 +20,7 @@ import httpx
 import psycopg
 
 from leadhub.foundation import files
-from leadhub.foundation.settings import REPOSITORY
+from leadhub.foundation.settings import CLOSING_POOL, REPOSITORY
 
 USERS = "admin:admin,steward:op,auditor:viewer"
 
@@ -87,8 +87,18 @@ class EmbeddedAirflow:
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise RuntimeError(f"Airflow did not come up; see {log}")
             time.sleep(0.3)
+        self._make_closing_pool()
         # the first request builds the tasks' interface, which takes seconds: not in somebody's night
         httpx.get(f"{self.url}/execution/health", timeout=timeout)
+
+    def _make_closing_pool(self) -> None:
+        pool = {"name": CLOSING_POOL, "slots": 1, "description": "closing feeds, one after the other"}
+        try:
+            self.call("POST", "/pools", json=pool)
+        except httpx.HTTPStatusError as error:
+            # it lasts from an earlier start
+            if error.response.status_code != httpx.codes.CONFLICT:
+                raise
 
     def _healthy(self) -> bool:
         try:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leadhub.foundation.errors import TerminalError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: Airflow's pool of one slot for the tasks that close a feed: two assets of one partition that come at once
+#: make two half-filled runs, and the night never starts (apache/airflow issue 71070)
+CLOSING_POOL = "closing"
 
 
 class Settings(BaseModel):
