@@ -7,6 +7,7 @@ case and says `complete`, `missing` or `stopped`, so that linking runs once and 
 from airflow.sdk import DAG, task
 
 from leadhub.airflow_adapter import (
+    CLOSING_POOL,
     TASK_DEFAULTS,
     feed_asset,
     feed_deadline,
@@ -17,7 +18,6 @@ from leadhub.airflow_adapter import (
     poke,
     run,
 )
-from leadhub.foundation.settings import CLOSING_POOL
 
 for feed in feeds().values():
     with DAG(

@@ -25,6 +25,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from connectors import base
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.settings import CLOSING_POOL as CLOSING_POOL
 from leadhub.intake import feeds as feed_facts
 from leadhub.intake.feeds import Feed
 from leadhub.permission import agreements as agreement_facts
