@@ -5,7 +5,7 @@ PERSONS ?= 5000
 # a night is many short processes: without bytecode each compiles its imports again (some seconds)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup spark demo up test lint bench bench-night bench-linkage docs clean
+.PHONY: help setup spark demo up test lint bench bench-night bench-linkage bench-linkage-speed docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -44,6 +44,9 @@ bench-night: setup   ## one full night of 200,000 persons beside its floor
 
 bench-linkage: setup .venv-bench/ready   ## linkage beside Splink on clear text, in one run (some minutes)
 	@.venv-bench/bin/python -m benchmarks.linkage
+
+bench-linkage-speed: setup .venv-bench/ready   ## linkage's times and memory beside its peers (half an hour)
+	@.venv-bench/bin/python -m benchmarks.linkage.speed --wait 10
 .venv-bench/ready: benchmarks/linkage/requirements.lock .venv/ready
 	@$(PYTHON) -m venv .venv-bench
 	@$(BIN)/uv pip sync --quiet --python .venv-bench/bin/python --require-hashes benchmarks/linkage/requirements.lock

@@ -84,6 +84,16 @@ def make(name: str) -> tuple[pl.DataFrame, ...]:
     return tuple(_in_shape(table) for table in made)
 
 
+def generated(kind: str, records: int, seed: int, *, cache: Path = CACHE) -> list[Path]:
+    """Paths of a synthetic set of `records` in both tables together; made on first use and kept."""
+    name = f"{kind}_{records}_in_all"
+    kept = sorted(cache.glob(f"{name}.[12].parquet"))
+    if kept:
+        return kept
+    tables = synthetic.generate(synthetic.KINDS[kind], records // 2, seed, synthetic.OPEN_MIX)
+    return _keep(name, tuple(_in_shape(table) for table in tables), cache)
+
+
 def _keep(name: str, tables: tuple[pl.DataFrame, ...], cache: Path) -> list[Path]:
     """Each table as <name>.<n>.parquet; renamed into place, the first last: a set is whole or absent."""
     cache.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,9 @@ def main() -> None:
     full, whole = timed(lambda: linkage.link(after, **facts))
     some, increment = timed(lambda: link_changes(after, changed=changed, before=earlier, **facts))
     same = some is not None and some.clusters.equals(full.clusters) and some.pairs.equals(full.pairs)
-    print(f"{after.num_rows:,} records, {len(changed):,} changed, tier {chosen.tier}; results equal: {same}")
+    print(
+        f"{after.num_rows:,} records, {len(changed):,} changed, tier {chosen.tier}; results equal: {same}"
+    )
     for name, (wall, cpu) in {
         "encode all": encoding,
         "link all, and learn": learning,

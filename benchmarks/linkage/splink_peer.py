@@ -15,7 +15,7 @@ import polars as pl
 import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
-from benchmarks.linkage import splink_columns, splink_tuned
+from benchmarks.linkage import datasets, splink_columns, splink_tuned
 from benchmarks.linkage.datasets import Dataset
 from benchmarks.linkage.peer import Outcome
 
@@ -108,7 +108,8 @@ def default_model(fields: tuple[str, ...]) -> Model:
 def _linked(tables: list[pl.DataFrame], model: Model, threads: int) -> Outcome:
     logging.getLogger("splink").setLevel(logging.ERROR)
     clock = time.perf_counter()
-    database = DuckDBAPI(duckdb.connect(config={"threads": threads}))
+    spill = datasets.CACHE / "duckdb"  # under var/: beside the repository's files it would be in the way
+    database = DuckDBAPI(duckdb.connect(config={"threads": threads, "temp_directory": str(spill)}))
     inputs = [
         database.register(table.to_arrow(), dataset_display_name=name) for name, table in zip("ab", tables)
     ]

@@ -1,0 +1,80 @@
+"""`make bench-linkage-speed`: every measurement of linkage's speed, and one table of ratios with targets.
+
+One after another, each in processes of its own: encoding beside clkhash, comparing beside anonlink, growth,
+1M × 1M beside tuned Splink, a night's changes beside the full run. On a machine of two cores about half an
+hour; `--quick` takes small sets, to see that all works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+
+from benchmarks.linkage import measure
+
+INCREMENT = 1 / 20
+_NIGHT = re.compile(r"changes / \(encode and link all\): ([\d.]+) wall, ([\d.]+) cpu")
+_EQUAL = re.compile(r"results equal: (\w+)")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--largest", type=int, default=1_000_000, help="records, of the growth")
+    options.add_argument("--quick", action="store_true")
+    options.add_argument("--wait", type=float, default=0, help="minutes to wait until others have done")
+    chosen = options.parse_args()
+    if chosen.wait and not measure.wait_until_quiet(chosen.wait):
+        print(f"the machine is not quiet: load average {measure.load():.1f}")
+    small, large = (
+        ("households_20k", "households_20k") if chosen.quick else ("households_100k", "households_1M")
+    )
+    growth = ["--sizes", "10000", "30000"] if chosen.quick else ["--largest", str(chosen.largest)]
+    plot = ["--plot", str(measure.CACHE / "quick.svg")] if chosen.quick else []
+    _run("encoding", "--set", small, "--larger", large)
+    _run("comparing", "--set", small)
+    _run("growth", *growth, *plot)
+    _run("splink_1m", "--set", large)
+    ratios = [
+        measure.Ratio(**ratio)
+        for part in ("encoding", "comparing", "growth", "splink_1m")
+        for ratio in json.loads((measure.CACHE / f"{part}.json").read_text())["ratios"]
+    ]
+    records = 20_000 if chosen.quick else 1_000_000
+    ratios += [night for tier in ("tokens", "fields") for night in increment(large, records, tier)]
+    measure.show(ratios, f"linkage, speed; load average at the end {measure.load():.1f}")
+    print(measure.keep("speed", {"load": measure.load()}, ratios))
+    if not all(r.reached for r in ratios):
+        print("not every target is reached")
+
+
+def increment(name: str, records: int, tier: str) -> list[measure.Ratio]:
+    """One record in a hundred changed, beside encoding and linking all."""
+    order = ("--set", name, "--records", str(records), "--tier", tier)
+    said = _printed(str(measure.LEADHUB), "increment", *order)
+    equal = _EQUAL.search(said)
+    note = f"{records:,} records; results equal: {equal[1] if equal else 'not said'}"
+    figures = zip(("wall", "cpu"), _NIGHT.search(said).groups())
+    return [
+        measure.Ratio(f"1 % changed, {tier}: {what} / full run", float(f), INCREMENT, False, note)
+        for what, f in figures
+    ]
+
+
+def _run(module: str, *arguments: str) -> None:
+    _printed(sys.executable, module, *arguments)
+
+
+def _printed(python: str, module: str, *arguments: str) -> str:
+    """What a module prints, which is shown besides."""
+    print(f"— {module} {' '.join(arguments)}; load average {measure.load():.1f}", flush=True)
+    order = [python, "-W", "ignore", "-m", f"benchmarks.linkage.{module}", *arguments]
+    said = subprocess.run(order, cwd=measure.REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
+    print(said.stdout, flush=True)
+    return said.stdout
+
+
+if __name__ == "__main__":
+    main()
