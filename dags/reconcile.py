@@ -22,7 +22,7 @@ with DAG(
 
     @task
     def link(dag_run=None):
-        return run("night.link", night_of(dag_run))
+        return run("linking.link", night_of(dag_run))
 
     @task
     def reconcile(dag_run=None):

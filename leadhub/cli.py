@@ -164,6 +164,7 @@ def night(
 @app.command()
 def status() -> None:
     """What a steward asks at seven: the last nights, what waits for a person, what partners got."""
+    from leadhub.steps import models
     from leadhub.steps.ingest import is_held
 
     site = _site()
@@ -181,6 +182,8 @@ def status() -> None:
     refused = Counter(row["feed"] for row in _open_rows(site))
     for feed, rows in sorted(refused.items()):
         console.print(f"quarantine: {rows:,} faults; see `leadhub quarantine show {feed}`")
+    if said := models.notice(site):
+        console.print(f"linkage: {said}")
     delivered = _table("partner", "agreement", "in force until", "ledger entries", title="Partners")
     for agreement in site.agreements.values():
         chain = site.settings.var / "ledger" / f"{agreement.partner}.jsonl"

@@ -95,6 +95,76 @@ def estimate(
     console.print("a random sample to decide about (`leadhub review show PAIR`):", *found["to_sample"][:50])
 
 
+@app.command()
+def models(
+    as_json: Annotated[bool, typer.Option("--json", help="facts instead of a table")] = False,
+) -> None:
+    """Models that weighed the nights, the approved one that waits for its first, and the proposal."""
+    from connectors.base import connection_from_environment
+    from leadhub.steps import models as kept
+    from leadhub.steps.site import open_site
+
+    site = open_site(connection_from_environment)
+    rows = kept.history(site)
+    if as_json:
+        print(json.dumps(rows, indent=1))  # noqa: T201
+        return
+    table = table_of("model", "state", "how", "first night", "last night", "learnt from", "approved")
+    for row in rows:
+        said = row.get("approved")
+        word = f"{said['by']}: {said['why']}" if said else ""
+        records = f"{row['records']:,} records" if row["records"] else ""
+        nights = (row["first"] or "", row["last"] or "")
+        table.add_row(row["name"], row["state"], row["how"], *nights, records, word)
+    console.print(table if rows else "No night is committed yet.")
+    console.print(kept.notice(site))
+
+
+@app.command()
+def retrain(
+    as_json: Annotated[bool, typer.Option("--json", help="facts instead of tables")] = False,
+) -> None:
+    """Learn a model anew from the last night, and show what it would change. Nothing changes before
+    `approve`."""
+    from connectors.base import connection_from_environment
+    from leadhub.steps import retraining
+    from leadhub.steps.site import open_site
+
+    made = retraining.retrain(open_site(connection_from_environment))
+    if as_json:
+        print(json.dumps({k: made[k] for k in ("name", "night", "difference")}, indent=1))  # noqa: T201
+        return
+    told = made["difference"]
+    console.print(f"proposal {made['name']}, learnt from night {made['night']}")
+    for what in ("persons", "linked_pairs"):
+        now, then = told[what]
+        console.print(f"{what.replace('_', ' ')}: {now:,} now, {then:,} then")
+    console.print(
+        f"person ids: {told['merge']:,} would be merged into others, {told['split']:,} persons would lose "
+        f"records to another, {told['new']:,} ids would be new"
+    )
+    table = table_of("field", "bits for each level now", "then")
+    for field, (now, then) in told["bits"].items():
+        table.add_row(field, *(" ".join(f"{b:+.1f}" for b in bits or []) for bits in (now, then)))
+    console.print(table)
+    console.print(f"leadhub linkage approve {made['name']} --by … --why …", markup=False)
+
+
+@app.command()
+def approve(
+    model: Annotated[str, typer.Argument(help="name of the proposal, as `models` shows it")],
+    by: Annotated[str, typer.Option(help="who approves")],
+    why: Annotated[str, typer.Option(help="on what ground")],
+) -> None:
+    """Let the proposal weigh pairs from the next night on."""
+    from connectors.base import connection_from_environment
+    from leadhub.steps import retraining
+    from leadhub.steps.site import open_site
+
+    made = retraining.approve(open_site(connection_from_environment), model, by=by, why=why)
+    console.print(f"{made['name']} weighs pairs from the next night on; that night links everything anew")
+
+
 def _show(found: dict[str, Any]) -> None:
     console.print(
         f"{', '.join(found['files'])}: {found['records']:,} records, {found['true_pairs']:,} true pairs; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,6 +32,8 @@ class Settings(BaseModel):
     first_night: date = date(2026, 1, 1)
     #: days a person has to complete intake; a site parameter (7, 14 and 30 are in use)
     intake_window_days: int = Field(default=30, ge=1, le=365)
+    #: what linkage stores of a record (docs/linkage.md); chosen once, before the first night
+    linkage_tier: Literal["tokens", "fields"] = "tokens"
     #: who signs the README of a delivery and answers disputes
     steward_contact: str = "data-stewards@leadhub.example"
     #: where alerts go: an address (through Airflow connection `alert_smtp`) …

@@ -26,6 +26,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS, ColumnFacts, Sensitivity, TableFacts
 from leadhub.identity import keyed, sealing, tokens
+from leadhub.identity.linkage.schema import Tier
 
 _BOOLEANS = {"y": "true", "n": "false", "1": "true", "0": "false", "t": "true", "f": "false"}
 
@@ -40,7 +41,14 @@ class Pseudonymised:
 
 
 def pseudonymise(
-    rows: pa.Table, facts: TableFacts, *, feed: str, agency: str, night: str, keys: Keys
+    rows: pa.Table,
+    facts: TableFacts,
+    *,
+    feed: str,
+    agency: str,
+    night: str,
+    keys: Keys,
+    tier: Tier = "tokens",
 ) -> Pseudonymised:
     """`rows`: accepted rows with the contract's columns, typed; further columns (`_row`) are dropped.
 
@@ -64,7 +72,7 @@ def pseudonymise(
         columns |= _passed_on(rows.column(column.name), column, agency, keys)
     columns["landed_on"] = pa.array([night] * rows.num_rows, pa.string())
     kept = keyed.to_arrow(pl.DataFrame(pl.from_arrow(pa.table(columns))).sort("record_id"))
-    return Pseudonymised(kept, _tokens(rows, ids, facts, feed, keys))
+    return Pseudonymised(kept, _tokens(rows, ids, facts, feed, keys, tier))
 
 
 def _passed_on(
@@ -84,11 +92,14 @@ def _passed_on(
             return {}
 
 
-def _tokens(rows: pa.Table, ids: pa.Array, facts: TableFacts, feed: str, keys: Keys) -> pa.Table | None:
+def _tokens(
+    rows: pa.Table, ids: pa.Array, facts: TableFacts, feed: str, keys: Keys, tier: Tier
+) -> pa.Table | None:
     if not facts.holds_persons:
         return None
     named = {c.kind: rows.column(c.name) for c in facts.columns if c.kind in IDENTIFIER_KINDS}
-    return tokens.tokenise(pa.table({"record_id": ids, **named}), feed=feed, keys=keys)
+    identifiers = pa.table({"record_id": ids, **named})
+    return tokens.stored(tokens.tokenise(identifiers, feed=feed, keys=keys, tier=tier))
 
 
 def record_ids(table: pa.Table, facts: TableFacts, *, feed: str, keys: Keys) -> pa.Array:

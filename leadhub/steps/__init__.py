@@ -1,6 +1,7 @@
 """One plain idempotent function per task: "already done? return the receipt".
 
-`ingest` and `state` (a feed's night) → `night` (link, reconcile, commit) → `publish` (one agreement), and
+`ingest` and `state` (a feed's night) → `linking` and
+`night` (reconcile, commit) → `publish` (one agreement), and
 `upkeep` (retention). Airflow calls them through `leadhub.airflow_adapter`, people through `leadhub.cli`.
 Receipts are small and hold no value of any row.
 """
@@ -22,7 +23,7 @@ def run_night(site: Site, night: str, say: Callable[[str], None] = lambda _: Non
     A feed that stops does not stop the others: its state is carried forward, as the DAGs would.
     Raises: TransientError; TerminalError of a step over all feeds.
     """
-    from leadhub.steps import ingest, publish, state
+    from leadhub.steps import ingest, linking, publish, state
     from leadhub.steps import night as whole
 
     for feed in site.feeds:
@@ -33,7 +34,7 @@ def run_night(site: Site, night: str, say: Callable[[str], None] = lambda _: Non
         except TerminalError as error:
             say(f"{feed}: {error}")
         state.close(site, feed, night)
-    for over_all in (whole.link, whole.reconcile, whole.commit):
+    for over_all in (linking.link, whole.reconcile, whole.commit):
         say(over_all.__name__)
         over_all(site, night)
     for agreement in site.agreements:

@@ -1,4 +1,4 @@
-"""The night over all feeds: who is who, what the agencies say together, and the commit."""
+"""The night over all feeds: what the agencies say together, and the commit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.identity import crosswalk, linkage
-from leadhub.steps import review
 from leadhub.steps.ingest import Receipt, core_table
 from leadhub.steps.site import Site
 
@@ -27,56 +25,6 @@ def closed_feeds(site: Site, night: str) -> dict[str, Receipt]:
             "night_incomplete", f"night {night} is still open for {still_open}; let their `close` run first"
         )
     return {f: r for f, r in closed.items() if r is not None}
-
-
-def link(site: Site, night: str) -> Receipt:
-    """Tokens of all feeds become clusters, clusters become persons with ids that last."""
-    with lease(site.leases, "night"):
-        done = site.lake.receipt(night, SCOPE, "link")
-        if done:
-            return done
-        base, feeds = site.lake.base(night), closed_feeds(site, night)
-        tokens = [site.lake.read_tokens(r["token_file"]) for r in feeds.values() if r["token_file"]]
-        if not tokens:
-            raise TerminalError("night_incomplete", f"no feed has ever brought a person by night {night}")
-        one_per_person = frozenset(f for f in feeds if site.feeds[f].one_record_per_person)
-        linked = linkage.link(
-            pa.concat_tables(tokens),
-            one_per_person=one_per_person,
-            model=linkage.fitting(base.get("linkage_model")),
-            decided=review.made(site),
-        )
-        previous = base["tables"].get("crosswalk")
-        assigned = crosswalk.assign(
-            site.lake.read("crosswalk", previous) if previous is not None else None,
-            linked.clusters,
-            night=night,
-            counter=base["person_counter"],
-            keys=site.keys,
-        )
-        events = assigned.events
-        known = base["tables"].get("crosswalk_events")
-        if known is not None:
-            events = pa.concat_tables([site.lake.read("crosswalk_events", known), events])
-        tables = {
-            "crosswalk": assigned.crosswalk,
-            "crosswalk_events": events,
-            "linkage_pairs": linked.pairs,
-            "linkage_left_out": linked.left_out,
-        }
-        versions = {name: site.lake.write(name, table) for name, table in tables.items()}
-        failpoints.reach("link.before_commit")
-        receipt = {
-            "status": "linked",
-            "night": night,
-            "tables": versions,
-            "records": assigned.crosswalk.num_rows,
-            "persons": len(assigned.crosswalk["person_id"].unique()),
-            "events": assigned.events.num_rows,
-            "person_counter": assigned.counter,
-            "linkage_model": linked.model.facts(),
-        }
-        return site.lake.put_receipt(night, SCOPE, "link", receipt)
 
 
 def inputs(site: Site, feeds: dict[str, Receipt], crosswalk_version: int) -> Any:
@@ -167,7 +115,7 @@ def commit(site: Site, night: str) -> Receipt:
             "tables": {**tables, **linked["tables"], **reconciled["tables"]},
             "hashes": reconciled["hashes"],
             "person_counter": linked["person_counter"],
-            "linkage_model": linked["linkage_model"],
+            "linkage": linked["linkage"],
             "key_version": site.keys.version,
         }
         failpoints.reach("night.before_commit")

@@ -77,7 +77,7 @@ def one_pair(site: Site, pair: str) -> dict[str, Any]:
 def waterfall(site: Site, row: dict[str, Any]) -> list[tuple[str, str, float]]:
     """field, level, bits: what each field adds to a pair's weight; "before any field" first."""
     night = site.lake.night(site.lake.nights()[-1]) or {}
-    model = from_facts(night["linkage_model"])
+    model = from_facts(night["linkage"]["model"])
     fields = schema.person().seen_in(model.tier).fields
     steps = [("before any field", "", model.prior_bits)]
     codes = np.zeros((len(fields), 1), dtype=np.uint8)
@@ -108,7 +108,7 @@ def estimate(site: Site) -> dict[str, Any]:
     """
     linked = pairs(site, ("linked",), decided=True).filter(pl.col("weight_bits").abs() < DECIDED_BITS)
     night = site.lake.night(site.lake.nights()[-1]) or {}
-    model = from_facts(night["linkage_model"])
+    model = from_facts(night["linkage"]["model"])
     expected = 1.0 / (1.0 + 2.0 ** -linked.get_column("weight_bits"))
     sure = float(expected.sum())
     judged = {d["pair"]: d["verdict"] for d in made(site) if d["status"] == "linked"}

@@ -80,7 +80,13 @@ def _advance(
             continue
         rows = site.landing.read_accepted(drop, name)
         made = pseudonyms.pseudonymise(
-            rows, facts, feed=feed.id, agency=feed.agency, night=night, keys=site.keys
+            rows,
+            facts,
+            feed=feed.id,
+            agency=feed.agency,
+            night=night,
+            keys=site.keys,
+            tier=site.settings.linkage_tier,
         )
         source_ids = None
         if drop.drop_id not in again and site.landing.path(drop, f"accepted/keys.{name}").exists():

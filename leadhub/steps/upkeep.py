@@ -8,7 +8,7 @@ from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.intake.quarantine import rows_of
-from leadhub.steps import ingest, judgement
+from leadhub.steps import ingest, judgement, models
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
@@ -41,9 +41,10 @@ def retention(site: Site) -> Receipt:
 
 
 def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
-    """Table versions of the kept nights; token files of the last one alone, outside any history."""
+    """Table versions of the kept nights; token files of the last one alone, outside any history, and of
+    the linkage model that was approved or proposed."""
     versions: dict[str, set[int]] = {}
-    tokens: set[str] = set()
+    tokens = models.files_named(site)
     nights = site.lake.nights()[-NIGHTS_KEPT:]
     for night in nights:
         manifest = site.lake.night(night) or {}
@@ -51,11 +52,15 @@ def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
             versions.setdefault(name, set()).add(version)
         if night == nights[-1]:
             tokens |= {f["token_file"] for f in manifest["feeds"].values() if f["token_file"]}
+            tokens |= models.files_of(manifest["linkage"])
     # what an uncommitted night has written so far
     for path in sorted((site.lake.root / "receipts").glob("*/*/pseudonymise.json")):
         if path.parts[-3] > (nights[-1] if nights else ""):
             said = site.lake.receipt(path.parts[-3], path.parts[-2], "pseudonymise") or {}
             tokens |= {said["token_file"]} - {None}
+    for path in sorted((site.lake.root / "receipts").glob("*/night/link.json")):
+        if path.parts[-3] > (nights[-1] if nights else ""):
+            tokens |= models.files_of((site.lake.receipt(path.parts[-3], "night", "link") or {})["linkage"])
     return versions, tokens
 
 

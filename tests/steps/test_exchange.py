@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leadhub import cli
-from leadhub.foundation import envelope, openpgp, settings
+from leadhub.foundation import clock, envelope, openpgp, settings
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation.errors import TerminalError
 from leadhub.identity import exchange as exchanges
@@ -203,12 +203,15 @@ def test_the_agency_reads_its_own_row_ids_back(site, fresh, tmp_path):
         edge.own_rows(results, feed="da", row_key_file=tmp_path / "none.key", out=back)
 
 
-def test_record_ids_stay_when_a_file_is_tokenised_again(site, fresh, tmp_path):
+def test_record_ids_stay_when_a_file_is_tokenised_again(site, fresh, tmp_path, monkeypatch):
+    # a file is stamped to the second: two made within one are the same file
+    monkeypatch.setenv(clock.VARIABLE, "2036-01-01T00:00:00+00:00")
     site.tokenise("da", tmp_path / "again.pgp")
     first, again = (opened(site, fresh, p)[0] for p in (site.out["da"], tmp_path / "again.pgp"))
     assert first.table.equals(again.table)
     assert first.before is None
     assert again.before == first.header
+    monkeypatch.setenv(clock.VARIABLE, "2036-01-01T00:00:01+00:00")
     site.tokenise("da", tmp_path / "third.pgp")
     assert f"in place of {again.header.rows:,} rows" in run("exchange", "open", tmp_path / "third.pgp")
 

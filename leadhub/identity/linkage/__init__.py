@@ -109,13 +109,13 @@ def weigh(
 
 
 def fitting(facts: dict[str, Any] | None, tier: Tier = "tokens") -> Model | None:
-    """The frozen model of an earlier night, or None where it was made for another schema or tier, or
-    before there was enough to learn from: then a new one is learnt."""
+    """The frozen model of an earlier night, or None where it was made for another schema or tier, or is
+    the declared one, for there was nothing to learn from: then a new one is learnt."""
     if not facts:
         return None
     frozen = from_facts(facts)
     fits = frozen.schema == person().seen_in(tier).fingerprint and frozen.tier == tier
-    return frozen if fits and frozen.how == "self-trained" else None
+    return frozen if fits and frozen.how != "declared" else None
 
 
 def link(

@@ -43,7 +43,7 @@ def link_changes(
 
     Raises: TerminalError `state_invalid` where a record id stands twice.
     """
-    records = encode(table, one_per_person, schema or person())
+    records = encode(table, one_per_person, schema or person(), model.tier)
     known = decisions.known(records, decided) if decided else None
     place = pl.DataFrame({"id": records.ids, "row": np.arange(len(records), dtype=np.int64)})
     touched = place.filter(pl.col("id").is_in(list(changed))).get_column("row").to_numpy()

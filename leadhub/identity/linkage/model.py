@@ -66,14 +66,14 @@ class Model:
 
     def weigh(self, schema: LinkageSchema, codes: np.ndarray, rarity: dict[str, np.ndarray]) -> np.ndarray:
         """log₂ odds of pairs; `codes` is (fields, pairs), `rarity` feature → bits a pair."""
-        chance = _sum(self.chance, codes)
+        chance = _sum(schema, self.chance, codes)
         rare = self._rare(rarity)
         if not self.family:
             joint = together(schema, self.tier, codes) if self.together else {}
             for name, table in self.together.items():
                 chance += np.array(table, dtype=np.float32)[joint[name]]
             return chance + rare + np.float32(self.prior_bits)
-        by_chance, by_family = self.rivals(codes, rare, self._rare(rarity, INHERITED))
+        by_chance, by_family = self.rivals(schema, codes, rare, self._rare(rarity, INHERITED))
         return (np.log2(self.people) - np.log2(by_chance + by_family)).astype(np.float32)
 
     def _rare(self, rarity: dict[str, np.ndarray], but: tuple[str, ...] = ()) -> np.ndarray | np.float32:
@@ -81,14 +81,18 @@ class Model:
         return sum(told, np.float32(0))
 
     def rivals(
-        self, codes: np.ndarray, rare: np.ndarray | np.float32, rare_in_family: np.ndarray | np.float32
+        self,
+        schema: LinkageSchema,
+        codes: np.ndarray,
+        rare: np.ndarray | np.float32,
+        rare_in_family: np.ndarray | np.float32,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Weight of the two rival explanations, chance and family, where one person's is M."""
-        by_chance = self.possible * np.exp2(-(_sum(self.chance, codes) + rare).astype(np.float64))
+        by_chance = self.possible * np.exp2(-(_sum(schema, self.chance, codes) + rare).astype(np.float64))
         if not self.family:
             return by_chance, np.zeros_like(by_chance)
         by_family = self.relatives * np.exp2(
-            -(_sum(self.family, codes) + rare_in_family).astype(np.float64)
+            -(_sum(schema, self.family, codes) + rare_in_family).astype(np.float64)
         )
         return by_chance, by_family
 
@@ -101,10 +105,11 @@ def from_facts(facts: dict[str, Any]) -> Model:
     return Model(**{**facts, **tables})
 
 
-def _sum(weights: dict[str, tuple[float, ...]], codes: np.ndarray) -> np.ndarray:
+def _sum(schema: LinkageSchema, weights: dict[str, tuple[float, ...]], codes: np.ndarray) -> np.ndarray:
+    """By the schema's order of fields: a model that was kept as JSON has another."""
     total = np.zeros(codes.shape[1], dtype=np.float32)
-    for table, column in zip(weights.values(), codes):
-        total += np.array(table, dtype=np.float32)[column]
+    for name, column in zip(schema.fields, codes):
+        total += np.array(weights[name], dtype=np.float32)[column]
     return total
 
 

@@ -128,7 +128,7 @@ def encode(
     Tokens under different markers (key versions, schemas) never meet.
 
     Raises: TerminalError `state_invalid` where a record id is missing or stands twice, or where the
-    tables hold two tiers.
+    tables hold another tier than `tier`, or two.
     """
     frame = pl.DataFrame(pl.from_arrow(table.select(["record_id", "feed", "marker"])))
     order = frame.get_column("record_id").arg_sort().to_numpy()
@@ -140,9 +140,11 @@ def encode(
         )
     markers = frame.get_column("marker").unique().sort().to_list()
     tiers = sorted({m.rpartition(".")[2] for m in markers})
-    if len(tiers) > 1:
+    if len({*tiers, tier} - {None}) > 1:
         raise TerminalError(
-            "state_invalid", f"the token tables hold tiers {tiers}; tokenise all feeds in one of them"
+            "state_invalid",
+            f"the token tables hold tiers {tiers}, asked for is [{tier}]; keep to the tier that they have, "
+            "or have all feeds sent whole again",
         )
     tier = tiers[0] if tiers else tier or "tokens"  # type: ignore[assignment]
     feed_names = frame.get_column("feed").unique().sort().to_list()

@@ -96,7 +96,7 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
             chance=tables(schema, tier, same, chance),
             family=tables(schema, tier, same, family),
         )
-        rivals = model.rivals(patterns, np.float32(0), np.float32(0))
+        rivals = model.rivals(schema, patterns, np.float32(0), np.float32(0))
         total = model.people + rivals[0] + rivals[1]
         posterior = counts * model.people / total
         kin = counts * rivals[1] / total

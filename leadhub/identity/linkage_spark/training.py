@@ -136,7 +136,7 @@ def expectation_maximisation(
             chance=tables(schema, tier, same, chance),
             family=tables(schema, tier, same, family),
         )
-        rivals = model.rivals(patterns, np.float32(0), np.float32(0))
+        rivals = model.rivals(schema, patterns, np.float32(0), np.float32(0))
         total = model.people + rivals[0] + rivals[1]
         posterior, kin = counts * model.people / total, counts * rivals[1] / total
         for name, row in zip(schema.fields, patterns):

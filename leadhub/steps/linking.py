@@ -1,0 +1,162 @@
+"""A night's linking: who is who.
+
+Under the frozen model only what changed since the last committed night is compared; what comes out is what
+linking everything would give (`incremental`). Everything is linked where there is no such night, where a
+steward approved another model since, or where too much changed for that to be quicker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from leadhub.foundation import failpoints
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.lease import lease
+from leadhub.identity import crosswalk, keyed, linkage
+from leadhub.identity.linkage import incremental
+from leadhub.steps import models, review
+from leadhub.steps.ingest import Receipt
+from leadhub.steps.night import SCOPE, closed_feeds
+from leadhub.steps.site import Site
+
+#: share of the records beyond which linking everything is quicker
+MOST_CHANGED = 0.2
+
+
+@dataclass(frozen=True)
+class Tonight:
+    """Token files by feed, all their rows, and what else decides how records are linked."""
+
+    files: dict[str, str]
+    table: pa.Table
+    one_per_person: frozenset[str]
+    decided: list[dict[str, Any]]
+
+
+def link(site: Site, night: str) -> Receipt:
+    """Tokens of all feeds become clusters, clusters become persons with ids that last."""
+    with lease(site.leases, "night"):
+        done = site.lake.receipt(night, SCOPE, "link")
+        if done:
+            return done
+        base = site.lake.base(night)
+        tonight = gather(site, closed_feeds(site, night), night)
+        linked, changed = _linked(site, base, tonight)
+        previous = base["tables"].get("crosswalk")
+        assigned = crosswalk.assign(
+            site.lake.read("crosswalk", previous) if previous is not None else None,
+            linked.clusters,
+            night=night,
+            counter=base["person_counter"],
+            keys=site.keys,
+        )
+        events = assigned.events
+        known = base["tables"].get("crosswalk_events")
+        if known is not None:
+            events = pa.concat_tables([site.lake.read("crosswalk_events", known), events])
+        tables = {
+            "crosswalk": assigned.crosswalk,
+            "crosswalk_events": events,
+            "linkage_pairs": linked.pairs,
+            "linkage_left_out": linked.left_out,
+        }
+        versions = {name: site.lake.write(name, table) for name, table in tables.items()}
+        used = models.keep(site, linked)
+        failpoints.reach("link.before_commit")
+        receipt = {
+            "status": "linked",
+            "night": night,
+            "tables": versions,
+            "records": assigned.crosswalk.num_rows,
+            "compared_anew": changed,
+            "persons": len(assigned.crosswalk["person_id"].unique()),
+            "events": assigned.events.num_rows,
+            "person_counter": assigned.counter,
+            "linkage": {
+                **used,
+                "one_per_person": sorted(tonight.one_per_person),
+                "decisions": len(tonight.decided),
+            },
+        }
+        return site.lake.put_receipt(night, SCOPE, "link", receipt)
+
+
+def gather(site: Site, feeds: dict[str, Receipt], night: str) -> Tonight:
+    """Raises: TerminalError `night_incomplete` where no feed ever brought a person."""
+    files = {f: r["token_file"] for f, r in feeds.items() if r["token_file"]}
+    if not files:
+        raise TerminalError("night_incomplete", f"no feed has ever brought a person by night {night}")
+    return Tonight(
+        files,
+        pa.concat_tables(site.lake.read_tokens(name) for name in files.values()),
+        frozenset(f for f in feeds if site.feeds[f].one_record_per_person),
+        review.made(site),
+    )
+
+
+def _linked(site: Site, base: Receipt, tonight: Tonight) -> tuple[linkage.Linked, int]:
+    """And how many records were compared anew."""
+    frozen = models.in_force(site, base, tonight.table.num_rows)
+    facts: dict[str, Any] = {"one_per_person": tonight.one_per_person, "decided": tonight.decided}
+    if frozen:
+        facts |= {"model": frozen.model, "limits": frozen.limits}
+        changed = changes(site, base, tonight) if frozen.in_use else None
+        if changed is not None and len(changed) <= MOST_CHANGED * tonight.table.num_rows:
+            before = _before(site, base, frozen)
+            found = incremental.link_changes(tonight.table, changed=changed, before=before, **facts)
+            if found is not None:
+                return found, len(changed)
+    linked = linkage.link(tonight.table, **facts, tier=site.settings.linkage_tier)
+    return linked, tonight.table.num_rows
+
+
+def changes(site: Site, base: Receipt, tonight: Tonight) -> set[str] | None:
+    """Records that are new or have other tokens than on the night of `base`, and those that a steward
+    decided about since. None where feeds hold persons otherwise than then."""
+    if base["linkage"]["one_per_person"] != sorted(tonight.one_per_person):
+        return None
+    changed = set()
+    for feed, name in tonight.files.items():
+        earlier = base["feeds"].get(feed, {}).get("token_file")
+        if name != earlier:
+            changed |= _differing(site, name, earlier)
+    for decision in tonight.decided[base["linkage"]["decisions"] :]:
+        changed |= {decision["left"], decision["right"]}
+    return changed
+
+
+def _differing(site: Site, name: str, earlier: str | None) -> set[str]:
+    rows = _hashed(site.lake.read_tokens(name))
+    if earlier is not None:
+        rows = rows.join(_hashed(site.lake.read_tokens(earlier)), on=["record_id", "row"], how="anti")
+    return set(rows.get_column("record_id"))
+
+
+def _hashed(table: pa.Table) -> pl.DataFrame:
+    """record_id, row: a word that is equal for equal rows, within this process."""
+    frame = pl.DataFrame(pl.from_arrow(table))
+    lists = [n for n, kind in frame.schema.items() if kind.base_type() is pl.List]
+    # polars hashes no lists
+    frame = frame.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join(","))
+    return frame.select("record_id", row=frame.select(sorted(frame.columns)).hash_rows())
+
+
+def _before(site: Site, base: Receipt, frozen: models.Frozen) -> linkage.Linked:
+    """What the last committed night found, from its tables: a person was a cluster."""
+    read = {
+        n: site.lake.read(n, base["tables"][n]) for n in ("crosswalk", "linkage_pairs", "linkage_left_out")
+    }
+    known = pl.DataFrame(pl.from_arrow(read["crosswalk"]))
+    clusters = known.select("record_id", "feed", cluster=pl.col("record_id").min().over("person_id"))
+    return linkage.Linked(
+        pairs=read["linkage_pairs"],
+        clusters=keyed.to_arrow(clusters),
+        left_out=read["linkage_left_out"],
+        model=frozen.model,
+        limits=frozen.limits,
+        grown=base["linkage"]["grown"],
+    )
