@@ -186,7 +186,8 @@ def apply(
     old = pl.DataFrame(pl.from_arrow(previous))
     old = pl.concat([new.clear(), old.select(c for c in old.columns if c in new.columns)], how="diagonal")
     content = [c for c in new.columns if c != "landed_on"]
-    same = new.join(old.select(content), on=content, how="semi", nulls_equal=True)
+    rows = [f.select("record_id", row=keyed.row_words(f.select(content))) for f in (new, old)]
+    same = rows[0].join(rows[1], on=["record_id", "row"], how="semi")
     changed = new.join(same.select("record_id"), on="record_id", how="anti")
     carried = old.join(changed.select("record_id"), on="record_id", how="anti")
     gone = carried.clear()

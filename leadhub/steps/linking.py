@@ -130,19 +130,15 @@ def changes(site: Site, base: Receipt, tonight: Tonight) -> set[str] | None:
 
 
 def _differing(site: Site, name: str, earlier: str | None) -> set[str]:
-    rows = _hashed(site.lake.read_tokens(name))
-    if earlier is not None:
-        rows = rows.join(_hashed(site.lake.read_tokens(earlier)), on=["record_id", "row"], how="anti")
-    return set(rows.get_column("record_id"))
+    rows = [_words(site.lake.read_tokens(n)) for n in (name, earlier) if n is not None]
+    if earlier is None:
+        return set(rows[0].get_column("record_id"))
+    return set(rows[0].join(rows[1], on=["record_id", "row"], how="anti").get_column("record_id"))
 
 
-def _hashed(table: pa.Table) -> pl.DataFrame:
-    """record_id, row: a word that is equal for equal rows, within this process."""
+def _words(table: pa.Table) -> pl.DataFrame:
     frame = pl.DataFrame(pl.from_arrow(table))
-    lists = [n for n, kind in frame.schema.items() if kind.base_type() is pl.List]
-    # polars hashes no lists
-    frame = frame.with_columns(pl.col(lists).cast(pl.List(pl.String)).list.join(","))
-    return frame.select("record_id", row=frame.select(sorted(frame.columns)).hash_rows())
+    return frame.select("record_id", row=keyed.row_words(frame))
 
 
 def _before(site: Site, base: Receipt, frozen: models.Frozen) -> linkage.Linked:

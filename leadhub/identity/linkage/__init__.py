@@ -169,9 +169,13 @@ def decide(records: Records, weighed: Weighed) -> tuple[np.ndarray, np.ndarray]:
     return status, label
 
 
+def told(bits: np.ndarray) -> np.ndarray:
+    """Which pairs are kept: linked, for a steward's eyes, or decided by one."""
+    return (bits >= REVIEW_BITS) | (bits <= -decisions.DECIDED_BITS)
+
+
 def scored(records: Records, weighed: Weighed, status: np.ndarray) -> pa.Table:
-    apart = weighed.bits <= -decisions.DECIDED_BITS
-    shown = np.flatnonzero((weighed.bits >= REVIEW_BITS) | apart)
+    shown = np.flatnonzero(told(weighed.bits))
     frame = pl.DataFrame(
         {
             "left": records.ids.gather(weighed.left[shown]),

@@ -51,7 +51,7 @@ def link_changes(
     if fresh.grown or before.grown:
         return None
     kept = _pairs_before(before, place, changed)
-    near = fresh.bits >= linkage.REVIEW_BITS
+    near = linkage.told(fresh.bits)
     left = np.concatenate([fresh.left[near], kept["left_row"].to_numpy()])
     right = np.concatenate([fresh.right[near], kept["right_row"].to_numpy()])
     label = components(len(records), left, right)
