@@ -1,7 +1,7 @@
 """`make bench-night`: one full night of a county through the DAGs, beside its floor, in one run.
 
 The floor reads the same rows from the same servers and writes them as Parquet, nothing else. The figure
-to watch is the ratio of the two; wall seconds are this machine's. Results go to var/bench/night.json.
+to watch is the ratio of the two; wall seconds are this machine's. Results go to var/bench/night/night.json.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def main(
     persons: Annotated[int, typer.Option(help="persons in the county")] = 200_000,
     var: Annotated[Path, typer.Option(help="where the state goes; made anew")] = REPOSITORY
     / "var"
-    / "bench",
+    / "bench"
+    / "night",
 ) -> None:
     """One night of a county, timed beside its floor."""
     shutil.rmtree(var, ignore_errors=True)
