@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.base import connection_from_environment
-from leadhub import cli_exchange, cli_linkage, cli_opprl, cli_review
+from leadhub import cli_accountability, cli_exchange, cli_linkage, cli_opprl, cli_review
 from leadhub.foundation import clock, files, ledger, openpgp
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
@@ -40,6 +40,8 @@ app.add_typer(cli_review.app, name="review")
 app.command("tokenise")(cli_exchange.tokenise)
 app.add_typer(cli_exchange.app, name="exchange")
 app.add_typer(cli_opprl.app, name="opprl")
+app.command("accounting")(cli_accountability.accounting)
+app.command("breach")(cli_accountability.breach)
 #: a pipe has no width: nothing may be cut off there
 console = Console(width=None if sys.stdout.isatty() else 160)
 

@@ -1,0 +1,107 @@
+"""T8: a person's accounting is what was shipped, line by line; and who stood in a delivery."""
+
+import json
+import sys
+
+import pytest
+
+from connectors.base import connection_from_environment
+from leadhub import cli
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.settings import Settings
+from leadhub.identity import sealing
+from leadhub.release import letter
+from leadhub.release.store import Store
+from leadhub.steps import accountability
+from leadhub.steps.site import open_site
+
+pytestmark = pytest.mark.timeout(300)
+DA, DATASET = "district_attorney", "diversion_status"
+CLINIC = "harbor_case_management"
+
+
+@pytest.fixture(scope="module")
+def site(nights):
+    nights.restore()
+    assert nights.run() == 0
+    assert nights.run(2) == 0
+    yield open_site(connection_from_environment, Settings(var=nights.var))
+    nights.restore()
+
+
+def shipped(site, partner: str, dataset: str, column: str) -> dict[str, int]:
+    """The partner's own id → rows of the last delivery."""
+    rows = Store(site.settings.var, partner, dataset).latest().rows
+    ids = sealing.open_sealed(rows.column(column), partner, site.keys).to_pylist()
+    return {i: ids.count(i) for i in ids}
+
+
+def test_t8_each_persons_accounting_is_the_rows_that_were_shipped(site):
+    last = Store(site.settings.var, DA, DATASET).committed()
+    rows = shipped(site, DA, DATASET, "da_defendant_id")
+    assert sum(rows.values()) == last.rows
+    for defendant, count in rows.items():
+        found = accountability.accounting_of(site, DA, defendant)["disclosures"]
+        mine = [d for d in found if (d["partner"], d["delivery"]) == (DA, last.sequence)]
+        assert len([d for d in mine if d["certain"]]) == count
+        assert {d["agreement"] for d in mine} == {f"{DA}__{DATASET}"}
+
+
+def test_a_consent_is_named_to_the_agency_that_holds_it_alone(site):
+    dataset = "client_justice_events"
+    client = next(iter(shipped(site, CLINIC, dataset, "client_id")))
+    found = accountability.accounting_of(site, CLINIC, client)["disclosures"]
+    named = {d["consent"] for d in found if d["partner"] == CLINIC}
+    assert named
+    assert not named & {None, "of another provider"}
+    with pytest.raises(TerminalError, match="no person of"):
+        accountability.accounting_of(site, DA, client)
+
+
+def test_who_was_in_a_delivery(site):
+    last = Store(site.settings.var, DA, DATASET).committed()
+    rows = shipped(site, DA, DATASET, "da_defendant_id")
+    found = accountability.breach(site, DA, DATASET, last.sequence, DA)
+    assert set(rows) <= set(found["own_ids"])
+    assert found["rows"] == last.rows
+    # a provider learns of those whose consent it holds, the police of nobody
+    clinic = accountability.breach(site, DA, DATASET, last.sequence, CLINIC)["own_ids"]
+    assert len(clinic) < len(found["persons"])
+    assert accountability.breach(site, DA, DATASET, last.sequence, "police")["own_ids"] == []
+    with pytest.raises(TerminalError, match="never got delivery"):
+        accountability.breach(site, DA, DATASET, 99)
+
+
+def test_the_letter_says_what_a_participant_can_read(site):
+    defendant = next(iter(shipped(site, DA, DATASET, "da_defendant_id")))
+    found = accountability.accounting_of(site, DA, defendant)
+    text = letter.letter(found, contact="stewards@example.org")
+    assert "<td>district attorney</td>" in text
+    assert text.count("<tr>") == 1 + len(found["disclosures"])
+    assert "Nothing about you" in letter.letter(found | {"disclosures": []}, contact="x")
+
+
+def test_the_commands(site, nights, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("LEADHUB_VAR", str(nights.var))
+    defendant = next(iter(shipped(site, DA, DATASET, "da_defendant_id")))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["leadhub", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out + said.err
+
+    ask = ("accounting", "--agency", DA, "--local-id", defendant)
+    code, said = run(*ask, "--json", "--letter", str(tmp_path / "answer.html"))
+    assert code == 0
+    assert json.loads(said)["disclosures"]
+    assert "Accounting of disclosures" in (tmp_path / "answer.html").read_text()
+    code, said = run(*ask)
+    assert code == 0
+    assert DATASET in said
+    code, said = run("breach", "--delivery", f"{DA}/{DATASET}/000001")
+    assert code == 0
+    assert "persons" in said
+    code, said = run("breach", "--delivery", "nonsense")
+    assert code == 70
