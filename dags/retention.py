@@ -1,8 +1,11 @@
-"""`retention`: keys of drops past their day are destroyed, with a certificate; old versions purged."""
+"""`retention`: keys of drops past their day are destroyed, with a certificate; old versions purged.
+
+Stewards are told of agreements that end soon.
+"""
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
-from leadhub.airflow_adapter import SETTINGS, TASK_DEFAULTS, run
+from leadhub.airflow_adapter import SETTINGS, TASK_DEFAULTS, run, tell_of_endings
 
 with DAG(
     dag_id="retention",
@@ -18,4 +21,9 @@ with DAG(
     def destroy_expired():
         return run("upkeep.retention")
 
+    @task
+    def warn_of_endings():
+        return tell_of_endings()
+
     destroy_expired()
+    warn_of_endings()

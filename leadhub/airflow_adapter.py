@@ -97,7 +97,7 @@ def _connect(name: str) -> base.Connection:
     )
 
 
-def run(step: str, *arguments: str) -> dict[str, Any]:
+def run(step: str, *arguments: Any) -> dict[str, Any]:
     """Run `module.function` of `leadhub.steps` on this site; returns its receipt.
 
     Raises: AirflowFailException for what needs a person; TransientError as it is.
@@ -160,6 +160,15 @@ def _notifiers(text: str) -> list[Any]:
 def tell_stewards(text: str) -> None:
     for notifier in _notifiers(text):
         notifier.notify({})
+
+
+def tell_of_endings() -> dict[str, Any]:
+    """Each agreement that ends soon is told of once at each threshold; marked only when it was."""
+    said = run("endings.due")
+    if said["due"]:
+        tell_stewards(said["text"])
+        run("endings.told", said["due"])
+    return said
 
 
 async def tell_stewards_late(what: str) -> None:

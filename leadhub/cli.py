@@ -166,7 +166,7 @@ def night(
 @app.command()
 def status() -> None:
     """What a steward asks at seven: the last nights, what waits for a person, what partners got."""
-    from leadhub.steps import models
+    from leadhub.steps import endings, models
     from leadhub.steps.ingest import is_held
 
     site = _site()
@@ -192,6 +192,8 @@ def status() -> None:
         entries = ledger.head(chain).seq if chain.exists() else 0
         delivered.add_row(agreement.partner, agreement.id, str(agreement.valid_until), f"{entries:,}")
     console.print(delivered)
+    for name, (last, _) in sorted(endings.ending(site).items()):
+        console.print(f"agreement {name} ends on {last}: ask its signatories to renew it")
 
 
 @drop_app.command("list")
@@ -277,8 +279,9 @@ def docs() -> None:
     """Write the JSON Schemas of feeds and agreements into docs/."""
     from leadhub.intake.feeds import Feed
     from leadhub.permission.agreements import Agreement
+    from leadhub.permission.frame import Memorandum, SharingAgreement
 
-    for model in (Feed, Agreement):
+    for model in (Feed, Agreement, Memorandum, SharingAgreement):
         path = site_settings.REPOSITORY / "docs" / "schemas" / f"{model.__name__.lower()}.schema.json"
         files.write_bytes(path, files.canonical_json(model.model_json_schema()), mode=0o644)
         console.print(path.name)

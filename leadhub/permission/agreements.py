@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -84,17 +84,32 @@ class Recipient(Facts):
     push_connection: str | None = None
 
 
-class Agreement(Facts):
-    """One data-use licence. Read aloud, it says who gets what, why, from whom, until when."""
+class Signed(Facts):
+    """What all three tiers have: a memorandum, a sharing agreement, a licence."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]{2,80}$")
     title: str
     version: str
-    partner: str = Field(pattern=_ID)
     signatories: list[str] = Field(min_length=2)
     approvals: list[Approval]
     valid_from: date
     valid_until: date
+
+    @model_validator(mode="after")
+    def _signed_in_its_time(self) -> Self:
+        if self.valid_until < self.valid_from:
+            raise ValueError("valid_until lies before valid_from")
+        if not {a.signatory for a in self.approvals} <= set(self.signatories):
+            raise ValueError("approvals holds somebody who is no signatory")
+        return self
+
+
+class Agreement(Signed):
+    """One data-use licence. Read aloud, it says who gets what, why, from whom, until when."""
+
+    partner: str = Field(pattern=_ID)
+    #: the data-sharing agreements (`frame`) that cover every record that goes into the dataset
+    under: list[str] = Field(min_length=1)
     purpose: Purpose
     use_limits: list[str] = Field(min_length=1)
     legal_basis: list[LegalBasis] = Field(min_length=1)
@@ -121,14 +136,10 @@ class Agreement(Facts):
     def _says_one_thing(self) -> Agreement:
         if self.id != f"{self.partner}__{self.dataset}":
             raise ValueError("id must be <partner>__<dataset>")
-        if self.valid_until < self.valid_from:
-            raise ValueError("valid_until lies before valid_from")
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("columns names a column twice")
         if {b.covers for b in self.legal_basis} != {"justice_record", "consented_statement"}:
             raise ValueError("legal_basis must cover justice_record and consented_statement")
-        if not {a.signatory for a in self.approvals} <= set(self.signatories):
-            raise ValueError("approvals holds somebody who is no signatory")
         return self
 
     def basis(self, covers: Literal["justice_record", "consented_statement"]) -> str:
@@ -147,7 +158,7 @@ def load_all(folder: Path) -> dict[str, Agreement]:
     return found
 
 
-def check_in_force(agreement: Agreement, day: date) -> None:
+def check_in_force(agreement: Signed, day: date) -> None:
     """In its time, and signed by every signatory. Raises: TerminalError `agreement_not_in_force`."""
     if not agreement.valid_from <= day <= agreement.valid_until:
         raise TerminalError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import Protection, Sensitivity, TableFacts
 from leadhub.identity import sealing
 from leadhub.permission import agreements, consent, disclosure
+from leadhub.permission import frame as frames
 from leadhub.permission.agreements import Agreement
 from leadhub.release import changes, datasets
 from leadhub.release.documents import DisputeFile
@@ -47,26 +48,30 @@ def _night(site: Site, night: str) -> dict[str, Any]:
     return manifest
 
 
-def _provider_tables(site: Site, manifest: dict[str, Any], name: str) -> pa.Table:
-    """A table over all provider feeds, with a `feed` column."""
+def _provider_tables(site: Site, manifest: dict[str, Any], name: str, covered: Set[str]) -> pa.Table:
+    """A table over all provider feeds that a sharing agreement covers, with a `feed` column."""
     parts = []
     for feed_id, receipt in manifest["feeds"].items():
-        if site.feeds[feed_id].contract == "provider" and name in receipt["tables"]:
+        provider = feed_id in covered and site.feeds[feed_id].contract == "provider"
+        if provider and name in receipt["tables"]:
             table = site.lake.read(core_table(feed_id, name), receipt["tables"][name]["version"])
             parts.append(table.append_column("feed", pa.array([feed_id] * table.num_rows, pa.string())))
     if not parts:
         raise TerminalError(
-            "night_incomplete", f"no provider has ever sent [{name}]; nothing can be judged"
+            "night_incomplete",
+            f"no provider under a sharing agreement has ever sent [{name}]; nothing can be judged",
         )
     return pa.concat_tables(parts)
 
 
-def _content(site: Site, agreement: Agreement, manifest: dict[str, Any], active: pl.DataFrame) -> Content:
+def _content(
+    site: Site, agreement: Agreement, manifest: dict[str, Any], active: pl.DataFrame, covered: Set[str]
+) -> Content:
     casework = Casework(**{t: site.lake.read(t, manifest["tables"][t]) for t in _CASEWORK})
     permitted = disclosure.permit(pl.DataFrame(pl.from_arrow(casework.statements)), active, agreement)
     own = [f for f, feed in site.feeds.items() if feed.agency == agreement.own_ids_of]
     own_clients = disclosure.own_clients(
-        _provider_tables(site, manifest, "clients"),
+        _provider_tables(site, manifest, "clients", covered),
         site.lake.read("crosswalk", manifest["tables"]["crosswalk"]),
         site.lake.read("linkage_pairs", manifest["tables"]["linkage_pairs"]),
         active,
@@ -151,19 +156,22 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
     """
     agreement, manifest = site.agreement(agreement_id), _night(site, night)
     today = date.fromisoformat(clock.tonight(site.settings.time_zone))
-    agreements.check_in_force(agreement, today)
+    frame = site.frame()
+    frames.check_in_force(agreement, frame, today)
     as_of = {f: r["as_of"] for f, r in manifest["feeds"].items()}
     agreements.check_fresh(agreement, as_of, date.fromisoformat(night))
     facts = _facts(agreement)
     agreements.check_contract(agreement, facts)
+    frames.check(agreement, frame, {f: feed.agency for f, feed in site.feeds.items()}, facts)
+    covered = frame.feeds(agreement)
     columns = tuple(c for c in facts.columns if c.name in agreement.columns)
     active = consent.active(
-        _provider_tables(site, manifest, "consents"),
-        _provider_tables(site, manifest, "clients"),
+        _provider_tables(site, manifest, "consents", covered),
+        _provider_tables(site, manifest, "clients", covered),
         agreement,
         at=clock.now(),
         time_zone=site.settings.time_zone,
-        episodes=_provider_tables(site, manifest, "episodes"),
+        episodes=_provider_tables(site, manifest, "episodes", covered),
         justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
     )
     certificate = _certificate(site, agreement)
@@ -198,7 +206,7 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
     receipt = _publication(site, agreement).stage(
         package,
         identity,
-        lambda: _content(site, agreement, manifest, active),
+        lambda: _content(site, agreement, manifest, active, covered),
         open_ids=_opener(site, agreement, facts),
         diff=partial(changes.diff, key=facts.key, stated=stated),
         recipient_certificate=certificate,

@@ -20,7 +20,9 @@ from leadhub.intake import feeds as feed_facts
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Landing
 from leadhub.permission import agreements as agreement_facts
+from leadhub.permission import frame as frames
 from leadhub.permission.agreements import Agreement
+from leadhub.permission.frame import Frame
 
 _CONNECTORS = {
     "sql": ("connectors.sql", "SqlConnector"),
@@ -86,6 +88,10 @@ class Site:
                 "agreement_invalid", f"there is no agreement [{agreement_id}]; agreements/*.yaml name them"
             )
         return found
+
+    def frame(self) -> Frame:
+        """Memoranda and sharing agreements, read anew."""
+        return frames.load(self.settings.agreements)
 
     def contracts(self, feed: Feed) -> dict[str, Any]:
         return contracts(feed)

@@ -4,12 +4,14 @@ import asyncio
 import email
 import json
 import os
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from aiosmtpd.controller import Controller
 
+from leadhub.foundation import clock, keys
 from simulation.stage import free_port
 
 REASON = (
@@ -102,6 +104,23 @@ def test_a_late_feed_is_told_while_the_night_still_waits(adapter, mailbox, webho
     asyncio.run(adapter.tell_stewards_late("feed riverside_treatment"))
     assert "riverside_treatment is late" in webhook.received[0]["text"]
     assert len(mailbox.messages) == 1
+
+
+def test_an_agreement_that_ends_soon_is_told_of_once(adapter, webhook, tmp_path, monkeypatch):
+    shutil.copytree(adapter.SETTINGS.agreements, tmp_path / "agreements")
+    path = tmp_path / "agreements" / "sharing" / "police_data.yaml"
+    path.write_text(path.read_text().replace("2027-12-31", "2026-12-10"))
+    changed = {"var": tmp_path / "var", "agreements": tmp_path / "agreements"}
+    monkeypatch.setattr(adapter, "SETTINGS", adapter.SETTINGS.model_copy(update=changed))
+    keys.load(adapter.SETTINGS.root_key, create=True)
+    monkeypatch.setenv(clock.VARIABLE, "2026-11-20T12:00:00+00:00")
+    assert adapter.tell_of_endings()["status"] == "due"
+    [told] = webhook.received
+    assert "police_data ends on 2026-12-10" in told["text"]
+    assert adapter.tell_of_endings()["status"] == "nothing"
+    monkeypatch.setenv(clock.VARIABLE, "2026-12-04T12:00:00+00:00")
+    assert adapter.tell_of_endings()["status"] == "due"
+    assert len(webhook.received) == 2
 
 
 def test_every_feed_and_every_partner_has_a_deadline_and_every_task_an_alert():

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 from datetime import timedelta
 
@@ -106,3 +107,41 @@ def test_an_outbox_that_was_emptied_needs_no_push(nights, site):
     shutil.rmtree(nights.var / "sftp" / "district_attorney" / "outbox" / receipt["remote"])
     assert publish.deliver(site, AGREEMENT, nights.night(1))["pushed"] == {"status": "fetched_before"}
     assert len(nights.stage.da.received) == 1
+
+
+@pytest.mark.parametrize(
+    "tier", [f"{AGREEMENT}.yaml", "sharing/riverside_treatment_data.yaml", "memoranda/lead.yaml"]
+)
+def test_t10_a_tier_that_has_ended_stops_the_release_staged_or_not(nights, site, tier):
+    publish.stage(site, AGREEMENT, nights.night(1))
+    path = site.settings.agreements / tier
+    path.write_text(re.sub(r"valid_until: .*", "valid_until: 2026-01-02", path.read_text()))
+    for act in (publish.stage, publish.deliver):
+        with pytest.raises(TerminalError, match=r"agreement_not_in_force|agreement_changed"):
+            act(site, AGREEMENT, nights.night(1))
+    assert _entries(site) == []
+
+
+def test_a_provider_without_a_sharing_agreement_is_as_if_it_were_not_there(nights, site):
+    """Its clients' statements are not told; the District Attorney's rows are the same ones."""
+    publish.stage(site, AGREEMENT, nights.night(1))
+    with_both = _delivered(nights, publish.deliver(site, AGREEMENT, nights.night(1)))
+    path = site.settings.agreements / f"{AGREEMENT}.yaml"
+    path.write_text(path.read_text().replace(", harbor_case_management_data, riverside_treatment_data", ""))
+    path.write_text(
+        path.read_text().replace("district_attorney_data]", "district_attorney_data, PROVIDER]")
+    )
+    told = {}
+    for provider in ("harbor_case_management_data", "riverside_treatment_data"):
+        text = path.read_text()
+        path.write_text(text.replace("PROVIDER", provider))
+        publish.stage(site, AGREEMENT, nights.night(1))
+        told[provider] = _delivered(nights, publish.deliver(site, AGREEMENT, nights.night(1)))
+        path.write_text(text)
+    for one in told.values():
+        assert one["da_case_no"].equals(with_both["da_case_no"])
+    informed = [
+        sum(s != "NO_INFORMATION" for s in t["diversion_status"].to_pylist())
+        for t in (with_both, *told.values())
+    ]
+    assert 0 < max(informed[1:]) < informed[0] <= sum(informed[1:])

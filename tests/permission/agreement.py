@@ -27,6 +27,7 @@ def agreement(**changed) -> Agreement:
         ],
         "valid_from": "2026-01-01",
         "valid_until": "2026-12-31",
+        "under": ["police_data", "district_attorney_data", "harbor_case_management_data"],
         "purpose": "DIVERSION_COORDINATION",
         "use_limits": ["For this arrest alone."],
         "legal_basis": [
