@@ -17,9 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.base import connection_from_environment
-from leadhub import cli_accountability, cli_exchange, cli_linkage, cli_opprl, cli_review
-from leadhub.foundation import clock, files, ledger, openpgp
-from leadhub.foundation import keys as key_ring
+from leadhub import cli_accountability, cli_exchange, cli_keys, cli_linkage, cli_opprl, cli_review
+from leadhub.foundation import clock, files, ledger
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import LeadhubError, TerminalError
 
@@ -40,6 +39,9 @@ app.add_typer(cli_review.app, name="review")
 app.command("tokenise")(cli_exchange.tokenise)
 app.add_typer(cli_exchange.app, name="exchange")
 app.add_typer(cli_opprl.app, name="opprl")
+app.command("init")(cli_keys.init)
+app.command("doctor")(cli_keys.doctor)
+app.add_typer(cli_keys.app, name="keys")
 app.command("accounting")(cli_accountability.accounting)
 app.command("breach")(cli_accountability.breach)
 #: a pipe has no width: nothing may be cut off there
@@ -112,43 +114,6 @@ def check(
         said = f"{where}: {fault.rule}: {fault.words.what} {fault.words.to_do}"
         console.print(said, highlight=False, markup=False)
     raise typer.Exit(1 if done.rejections else 0)
-
-
-@app.command()
-def init() -> None:
-    """Make the root key and the hub's OpenPGP keys where there are none."""
-    settings = site_settings.load()
-    key_ring.load(settings.root_key, create=True)
-    for path, owner in (
-        (settings.signing_key, f"leadhub releases <{settings.steward_contact}>"),
-        (settings.decryption_key, f"leadhub drops <{settings.steward_contact}>"),
-    ):
-        if not path.exists():
-            openpgp.generate(path, owner)
-        certificate = openpgp.certificate(path)
-        files.write_bytes(path.with_suffix(".asc"), certificate, mode=0o644)
-        console.print(f"{path.stem}: {openpgp.fingerprint(certificate)}")
-    console.print(
-        "Give the certificates (*.asc) to the partners; back up the root key, apart from the state."
-    )
-
-
-@app.command()
-def doctor() -> None:
-    """Are settings, keys, facts and the last night in order?"""
-    site = _site()
-    console.print(f"root key: version {site.keys.version}, matches this state")
-    console.print(f"feeds: {', '.join(site.feeds)}")
-    console.print(f"agreements: {', '.join(site.agreements)}")
-    nights = site.lake.nights()
-    if nights:
-        manifest = _manifest(site, nights[-1])
-        for name, version in manifest["tables"].items():
-            site.lake.read(name, version, columns=[])
-        console.print(f"last night: {nights[-1]}, {len(manifest['tables'])} tables readable")
-    for path in sorted((site.settings.var / "ledger").glob("*.jsonl")):
-        ledger.verify(path)
-        console.print(f"ledger of {path.stem}: {ledger.head(path).seq} entries, unbroken")
 
 
 @app.command()

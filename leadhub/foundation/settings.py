@@ -40,6 +40,8 @@ class Settings(BaseModel):
     alert_email: str | None = None
     #: … and an Airflow connection id of a webhook
     alert_webhook: str | None = None
+    #: refuse to start unless OpenSSL's FIPS provider is active
+    require_fips: bool = False
     root_key_file: Path | None = None
     signing_key_file: Path | None = None
     decryption_key_file: Path | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import Connect, Connector
+from leadhub.foundation import algorithms
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import TerminalError
@@ -114,6 +115,7 @@ def open_site(connect: Connect, settings: Settings | None = None) -> Site:
     Raises: TerminalError `settings_invalid`, `key_missing`, `wrong_key`.
     """
     chosen = settings or site_settings.load()
+    algorithms.check_fips(chosen.require_fips)
     keys = key_ring.load(chosen.root_key)
     key_ring.verify(keys, chosen.var / "lake" / "key_check.json")
     return Site(chosen, keys, connect)

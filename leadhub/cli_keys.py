@@ -1,0 +1,105 @@
+"""`leadhub init`, `doctor` and `keys …`: the hub's keys, their backup, and whether all is in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from connectors.base import connection_from_environment
+from leadhub.cli_linkage import console_width, table_of
+from leadhub.foundation import algorithms, files, ledger, openpgp, shares
+from leadhub.foundation import keys as key_ring
+from leadhub.foundation import settings as site_settings
+from leadhub.foundation.errors import TerminalError
+
+app = typer.Typer(no_args_is_help=True, help="The root key's backup, in shares for several officers.")
+console = Console(width=console_width())
+
+
+def init() -> None:
+    """Make the root key and the hub's OpenPGP keys where there are none."""
+    settings = site_settings.load()
+    key_ring.load(settings.root_key, create=True)
+    for path, owner in (
+        (settings.signing_key, f"leadhub releases <{settings.steward_contact}>"),
+        (settings.decryption_key, f"leadhub drops <{settings.steward_contact}>"),
+    ):
+        if not path.exists():
+            openpgp.generate(path, owner)
+        certificate = openpgp.certificate(path)
+        files.write_bytes(path.with_suffix(".asc"), certificate, mode=0o644)
+        console.print(f"{path.stem}: {openpgp.fingerprint(certificate)}")
+    console.print(
+        "Give the certificates (*.asc) to the partners; back up the root key, apart from the state: "
+        "`leadhub keys split` makes a share for each of several officers."
+    )
+
+
+def doctor() -> None:
+    """Are settings, keys, facts and the last night in order? And which algorithms run where."""
+    from leadhub.steps.site import open_site
+
+    version, fips = algorithms.openssl()
+    table = table_of("for", "algorithm", "approved by", "runs in")
+    for use in algorithms.USES:
+        table.add_row(use.what, use.algorithm, use.approved or "–", use.runs)
+    console.print(table)
+    console.print(f"{version}; its FIPS provider is {'active' if fips else 'not active'}")
+    site = open_site(connection_from_environment)
+    console.print(f"root key: version {site.keys.version}, matches this state")
+    console.print(f"feeds: {', '.join(site.feeds)}")
+    console.print(f"agreements: {', '.join(site.agreements)}")
+    nights = site.lake.nights()
+    if nights:
+        manifest = site.lake.night(nights[-1]) or {}
+        for name, version in manifest["tables"].items():
+            site.lake.read(name, version, columns=[])
+        console.print(f"last night: {nights[-1]}, {len(manifest['tables'])} tables readable")
+    for path in sorted((site.settings.var / "ledger").glob("*.jsonl")):
+        ledger.verify(path)
+        console.print(f"ledger of {path.stem}: {ledger.head(path).seq} entries, unbroken")
+
+
+@app.command()
+def split(
+    folder: Annotated[Path, typer.Argument(help="where to write the shares; a folder that is not there")],
+    needed: Annotated[int, typer.Option(help="how many restore the key")] = 3,
+    count: Annotated[int, typer.Option("--shares", help="how many there are")] = 5,
+) -> None:
+    """Split the root key. Print each share for one officer, then delete the files."""
+    keys = key_ring.load(site_settings.load().root_key)
+    made = shares.split(keys, needed, count)
+    if folder.exists():
+        raise TerminalError("state_invalid", f"[{folder.name}] is there already; name a new folder")
+    folder.mkdir(mode=0o700)
+    for number, share in enumerate(made, start=1):
+        files.write_bytes(folder / f"share_{number}_of_{count}.txt", share.encode() + b"\n")
+    console.print(
+        f"{count} shares, any {needed} of which restore the root key (check value {keys.check_value()}). "
+        "Give each to another officer, on paper or on a medium of their own; then delete the folder."
+    )
+
+
+@app.command()
+def combine(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="SHARE...", help="files of shares, enough of them")
+    ],
+) -> None:
+    """Restore the root key from shares. A key that this state was not made with is refused."""
+    settings = site_settings.load()
+    if settings.root_key.exists():
+        raise TerminalError("state_invalid", f"[{settings.root_key.name}] is there already; move it away")
+    absent = [p.name for p in paths if not p.is_file()]
+    if absent:
+        raise TerminalError("key_missing", f"there are no files {absent}")
+    keys = shares.combine([p.read_text(encoding="utf-8") for p in paths])
+    state = settings.var / "lake" / "key_check.json"
+    if state.exists():
+        key_ring.verify(keys, state)
+    files.write_bytes(settings.root_key, keys.root.hex().encode() + b"\n")
+    known = "the one this state was made with" if state.exists() else "not yet compared with a state"
+    console.print(f"root key restored (check value {keys.check_value()}), {known}")
