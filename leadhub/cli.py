@@ -19,6 +19,7 @@ from rich.table import Table
 from connectors.base import connection_from_environment
 from leadhub import cli_accountability, cli_exchange, cli_keys, cli_linkage, cli_opprl, cli_review
 from leadhub.foundation import clock, files, ledger
+from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import LeadhubError, TerminalError
 
@@ -229,14 +230,24 @@ def quarantine_replay(feed: FeedId, drop: DropId) -> None:
 
 
 @ledger_app.command("verify")
-def ledger_verify(partner: Annotated[str, typer.Argument(help="as agreements/*.yaml name it")]) -> None:
+def ledger_verify(
+    partner: Annotated[str, typer.Argument(help="as agreements/*.yaml name it")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="one that left with a delivery: shows what was cut off or rewritten")
+    ] = None,
+) -> None:
     """Check a partner's chain of disclosures; names the first bad entry."""
+    from leadhub.release import checkpoints
+
     path = site_settings.load().var / "ledger" / f"{partner}.jsonl"
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.jsonl"))) or "none yet"
         raise TerminalError("state_invalid", f"there is no ledger of that partner; there are: {known}")
-    ledger.verify(path)
-    console.print(f"{partner}: {ledger.head(path).seq} entries, unbroken")
+    keys = key_ring.load(site_settings.load().root_key)
+    seen = checkpoints.read(checkpoint.read_bytes(), partner, keys) if checkpoint else None
+    found = ledger.verify(path, seen)
+    until = f", as the checkpoint of entry {seen.seq} saw it" if seen else ""
+    console.print(f"{partner}: {found.seq} entries, unbroken{until}")
 
 
 @app.command()

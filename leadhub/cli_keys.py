@@ -14,6 +14,7 @@ from leadhub.foundation import algorithms, files, ledger, openpgp, shares
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import TerminalError
+from leadhub.release import checkpoints
 
 app = typer.Typer(no_args_is_help=True, help="The root key's backup, in shares for several officers.")
 console = Console(width=console_width())
@@ -22,7 +23,7 @@ console = Console(width=console_width())
 def init() -> None:
     """Make the root key and the hub's OpenPGP keys where there are none."""
     settings = site_settings.load()
-    key_ring.load(settings.root_key, create=True)
+    keys = key_ring.load(settings.root_key, create=True)
     for path, owner in (
         (settings.signing_key, f"leadhub releases <{settings.steward_contact}>"),
         (settings.decryption_key, f"leadhub drops <{settings.steward_contact}>"),
@@ -32,9 +33,11 @@ def init() -> None:
         certificate = openpgp.certificate(path)
         files.write_bytes(path.with_suffix(".asc"), certificate, mode=0o644)
         console.print(f"{path.stem}: {openpgp.fingerprint(certificate)}")
+    public = checkpoints.public_key(keys)
+    files.write_bytes(settings.root_key.with_name("checkpoint.pub"), public, mode=0o644)
     console.print(
-        "Give the certificates (*.asc) to the partners; back up the root key, apart from the state: "
-        "`leadhub keys split` makes a share for each of several officers."
+        "Give the certificates (*.asc) and checkpoint.pub to the partners; back up the root key, apart "
+        "from the state: `leadhub keys split` makes a share for each of several officers."
     )
 
 

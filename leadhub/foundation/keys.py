@@ -6,7 +6,7 @@ wrong root before the first row is touched.
 
 Purposes: `landing` (wraps drop keys) · `token:<kind>` (HMAC of identifiers) · `record` (record ids)
 · `seal:<agency>` (local ids) · `person` (person ids) · `partner:<partner>` (person keys)
-· `storage:linkage` (token files at rest) · `check`.
+· `storage:linkage` (token files at rest) · `checkpoint` (signs them) · `check`.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.casework import Casework
-from leadhub.foundation import clock, files
+from leadhub.foundation import clock, files, ledger
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import Protection, Sensitivity, TableFacts
 from leadhub.identity import sealing
 from leadhub.permission import agreements, consent, disclosure
 from leadhub.permission import frame as frames
 from leadhub.permission.agreements import Agreement
-from leadhub.release import changes, datasets
+from leadhub.release import changes, checkpoints, datasets
 from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package
 from leadhub.release.publication import Channel, Content, Identity, Publication
@@ -234,9 +234,22 @@ def deliver(site: Site, agreement_id: str, night: str) -> Receipt:
     receipt = _publication(site, agreement).deliver(
         staged["release_id"], agreement_sha256=agreements.digest(agreement)
     )
+    _leave_checkpoint(site, agreement, receipt)
     if agreement.recipient.push_connection:
         receipt = receipt | {"pushed": _push(site, agreement, receipt)}
     return site.lake.put_receipt(night, agreement_id, "deliver", receipt)
+
+
+def _leave_checkpoint(site: Site, agreement: Agreement, receipt: Receipt) -> None:
+    from connectors.sftp import Outbox
+
+    chain = site.settings.var / "ledger" / f"{agreement.partner}.jsonl"
+    entry = next(e for e in ledger.entries(chain) if e.seq == receipt["ledger"]["seq"])
+    with Outbox(site.connect(agreement.recipient.connection)) as outbox:
+        outbox.put_file(
+            checkpoints.name(agreement.dataset, receipt["sequence"]),
+            checkpoints.make(agreement.partner, entry, site.keys),
+        )
 
 
 def _push(site: Site, agreement: Agreement, receipt: Receipt) -> dict[str, Any]:

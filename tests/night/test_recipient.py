@@ -11,6 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from leadhub import cli
 from leadhub.foundation import openpgp
 
 pytestmark = [
@@ -97,3 +98,14 @@ def test_gpg_decrypts_and_duckdb_opens(fetched, gpg, tmp_path):
     assert found == [[(rows,)], [(rows,)]]
     names = [duckdb.sql(f"SELECT * FROM '{path}' LIMIT 0").columns for path in plain.values()]
     assert names[0] == names[1]
+
+
+def test_the_ledger_is_what_the_partners_checkpoint_saw(nights, fetched, monkeypatch, capsys):
+    [kept] = (nights.var / "sftp" / PARTNER / "outbox" / "checkpoints").iterdir()
+    assert kept.name == f"{DATASET}_000001.json"
+    monkeypatch.setenv("LEADHUB_VAR", str(nights.var))
+    monkeypatch.setattr("sys.argv", ["leadhub", "ledger", "verify", PARTNER, "--checkpoint", str(kept)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert "as the checkpoint of entry 2 saw it" in capsys.readouterr().out

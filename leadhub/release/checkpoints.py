@@ -1,0 +1,66 @@
+"""How far a partner's ledger had come, signed, in the partner's own hands.
+
+Whoever keeps a ledger can cut its end off, or write it anew as a whole; against a checkpoint that somebody
+else kept, both show (Haber and Stornetta 1991). So one leaves with each delivery, about that partner's
+chain alone. Ed25519 (RFC 8032, FIPS 186-5) with a key derived from the root: the same entry has the same
+checkpoint, byte for byte. `openssl pkeyutl -verify` checks the signature without this program.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from leadhub.foundation import files
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.keys import Keys
+from leadhub.foundation.ledger import Checkpoint, Entry
+
+
+def name(dataset: str, sequence: int) -> str:
+    """Of the file in the partner's outbox."""
+    return f"checkpoints/{dataset}_{sequence:06d}.json"
+
+
+def public_key(keys: Keys) -> bytes:
+    """PEM, to be given to the partners once."""
+    return (
+        _signer(keys)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+
+
+def make(partner: str, entry: Entry, keys: Keys) -> bytes:
+    """The checkpoint at a committed entry: JSON with `statement`, what was signed, as it was signed."""
+    statement = files.canonical_json(
+        {"partner": partner, "seq": entry.seq, "hash": entry.hash, "at": entry.at}
+    ).decode()
+    signature = base64.b64encode(_signer(keys).sign(statement.encode())).decode()
+    return files.canonical_json({"statement": statement, "ed25519": signature})
+
+
+def read(data: bytes, partner: str, keys: Keys) -> Checkpoint:
+    """Raises: TerminalError `signature_invalid` for what this hub did not sign for this partner."""
+    try:
+        given = json.loads(data)
+        signature = base64.b64decode(given["ed25519"], validate=True)
+        _signer(keys).public_key().verify(signature, given["statement"].encode())
+        said: dict[str, Any] = json.loads(given["statement"])
+        if said["partner"] == partner:
+            return Checkpoint(said["seq"], said["hash"])
+    except (InvalidSignature, ValueError, KeyError, TypeError, AttributeError, binascii.Error):
+        pass
+    raise TerminalError(
+        "signature_invalid", f"this is no checkpoint that the hub signed for [{partner}]; ask for another"
+    )
+
+
+def _signer(keys: Keys) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(keys.derive("checkpoint"))
