@@ -135,7 +135,7 @@ HEADS = {
 
 
 def show(runs: list[dict[str, Any]]) -> None:
-    """One line a lake, adversary and knowledge: % of records named (of the surest 1 %), quality beside it."""
+    """One line a lake, adversary and knowledge: % of records named (of the surest 1 %) beside quality."""
     table = Table("lake", "F1 raw | 1-1", "adversary", "knows", *HEADS.values(), "chance at most", "0.1 %")
     for r in runs:
         hid = f", {r['mode']} hidden" if r["mode"] != "shown" else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from benchmarks.privacy.hidden import Hidden
 from benchmarks.privacy.roll import People
 from benchmarks.privacy.thief import MIRROR, hold
 from leadhub.identity.linkage.schema import LinkageSchema, Tier
@@ -35,8 +36,10 @@ def features(pairs: pl.DataFrame, ids: pl.Series, schema: LinkageSchema) -> pl.D
     return shown.select(**told)
 
 
-def mirrored(feeds: list[People], tier: Tier, schema: LinkageSchema) -> tuple[pl.DataFrame, pl.Series]:
+def mirrored(
+    feeds: list[People], tier: Tier, schema: LinkageSchema, mode: Hidden
+) -> tuple[pl.DataFrame, pl.Series]:
     """Scored pairs and ids (rows of the first feed) of an attacker who has the text of all feeds."""
-    held = hold(feeds, keys=MIRROR, tier=tier, schema=schema)
+    held = hold(feeds, keys=MIRROR, tier=tier, schema=schema, mode=mode)
     ids = pl.Series(pl.from_arrow(held.tokens.column("record_id")))
     return held.pairs, ids[held.order.argsort()]

@@ -184,7 +184,7 @@ def disks(target: Target, feeds: list[People]) -> Iterator[Finding]:
     """Without any key: sex, race and scored pairs, beside those of an attacker who has the text of `feeds`,
     the first of which is his roll."""
     schema, tier = target.held.schema, target.held.tier
-    pairs, ids = scored_pairs.mirrored(feeds, tier, schema)
+    pairs, ids = scored_pairs.mirrored(feeds, tier, schema, target.held.mode)
     mine = scored_pairs.features(target.held.pairs, target.held.core.get_column("record_id"), schema)
     theirs = scored_pairs.features(pairs, ids, schema)
     facts = target.facts()
