@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ KNOWLEDGE = (
     Knowledge(None),
     *(Knowledge(share) for share in (0.2, 0.8, 1.0)),
     *(Knowledge(share, as_recorded=True) for share in (0.2, 0.8, 1.0)),
+    Knowledge(1.0, as_recorded=True, strangers=False),
 )
 GATES = (12.0, 16.0, 20.0, 24.0)
 #: no more of a night's records than this without any key may be named beyond chance
@@ -57,7 +59,7 @@ def main() -> None:
     feeds = feeds_of(chosen.set, 2_000 if chosen.quick else None)
     runs = [run(Lake(chosen.set, tier), feeds, KNOWLEDGE) for tier in ("tokens", "fields")]
     if not chosen.quick:
-        some = tuple(k for k in KNOWLEDGE if k.covers in (None, 1.0))
+        some = tuple(k for k in KNOWLEDGE if k.covers in (None, 1.0) and k.strangers)
         runs += [run(Lake(chosen.set, mode=mode), feeds, KNOWLEDGE) for mode in hidden.MODES[1:]]
         gates = [Lake(chosen.set, bits=bits, mode=mode) for mode in ("shown", "all") for bits in GATES]
         runs += [run(lake, feeds, some) for lake in gates if (lake.bits, lake.mode) != (20.0, "shown")]
@@ -98,10 +100,11 @@ def run(lake: Lake, feeds: list[People], knowledge: tuple[Knowledge, ...]) -> di
     for what in knowledge:
         roll = known(what, feeds[0], feeds[1], np.random.default_rng(SEED))
         target = suite.Target(held, people, roll, what, KEYS)
+        print(f"{lake}: {what.name} …", file=sys.stderr, flush=True)
         found += suite.operator(target)
         if what.covers is not None:
             found.append(suite.with_key(target))
-        if what.covers == 1.0 and what.as_recorded:
+        if not what.strangers:
             found += suite.disks(target, [roll, feeds[1]])
     return {
         **asdict(lake),

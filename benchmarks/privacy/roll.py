@@ -47,15 +47,19 @@ class People:
 class Knowledge:
     """How an attacker's roll covers the people in the lake. `as_recorded`: the very text that the agency
     has, as its own clerk could know it; else an independent recording, with errors, moves and changed
-    names. `covers` None: no roll, but public name frequencies."""
+    names. `covers` None: no roll, but public name frequencies. `strangers`: it holds
+    others besides."""
 
     covers: float | None
     as_recorded: bool = False
+    strangers: bool = True
 
     @property
     def name(self) -> str:
         if self.covers is None:
             return "public name lists"
+        if not self.strangers:
+            return "agency's own table, whole"
         kind = "agency's own text" if self.as_recorded else "independent roll"
         return f"{kind}, {self.covers:.0%}"
 
@@ -83,7 +87,8 @@ def known(what: Knowledge, lake: People, other: People, rng: np.random.Generator
     covered = rng.choice(everyone, round(what.covers * len(everyone)), replace=False)
     source = lake if what.as_recorded else other
     strangers = other.only(np.flatnonzero(~np.isin(other.person, everyone)))
-    found = source.only(np.flatnonzero(np.isin(source.person, covered))).and_(strangers)
+    found = source.only(np.flatnonzero(np.isin(source.person, covered)))
+    found = found.and_(strangers) if what.strangers else found
     return found.only(rng.permutation(len(found)))
 
 

@@ -15,6 +15,7 @@ from tests.identity import people as county
 
 KEYS = Keys(bytes(range(32)))
 OWN = roll.Knowledge(1.0, as_recorded=True)
+WHOLE = roll.Knowledge(1.0, as_recorded=True, strangers=False)
 ANEW = roll.Knowledge(1.0)
 
 
@@ -48,10 +49,10 @@ def leaks(found):
 
 
 def test_the_attacks_succeed_where_tokens_stand_for_single_parts(lakes, feeds):
-    found = list(suite.operator(target(lakes, feeds, "fields", OWN)))
+    found = list(suite.operator(target(lakes, feeds, "fields", WHOLE)))
     by_attack = leaks(found)
     for attack in ("frequency, all columns", "pattern mining", "graph matching"):
-        assert by_attack[attack].right > 0.2
+        assert by_attack[attack].right > 0.4
         assert by_attack[attack].chance < 0.02
     names = {f.note: f.leak for f in found if f.attack == "frequency, sex and race known"}
     assert names["p_first"].beyond > 0.05
@@ -66,13 +67,19 @@ def test_no_column_of_the_default_tier_is_aligned_by_frequency_alone(lakes, feed
         assert unsalted.leak.beyond < 0.02
 
 
+def mined(at):
+    """Share of records named by pattern mining alone."""
+    features = [
+        patterns.features(t, at.held.schema, "tokens", as_recorded=True)
+        for t in (at.held.tokens, at.mirror)
+    ]
+    return float((at.roll.person[matching.match(*features, at.slip).row] == at.people.person).mean())
+
+
 def test_which_keys_the_gate_refused_names_people_and_hiding_it_stops_that(lakes, feeds):
     """A leak that is not mended yet; docs/privacy.md has its size and what mending costs."""
-    shown, concealed = (
-        leaks(suite.operator(target(lakes, feeds, lake, OWN))) for lake in ("tokens", "hidden")
-    )
-    assert shown["pattern mining"].right > 0.3
-    assert concealed["pattern mining"].beyond < 0.01
+    assert mined(target(lakes, feeds, "tokens", OWN)) > 0.3
+    assert mined(target(lakes, feeds, "hidden", OWN)) < 0.01
 
 
 def test_who_has_the_linkage_key_names_nearly_everybody(lakes, feeds):
