@@ -100,8 +100,7 @@ def _text(people: People, columns: list[str]) -> np.ndarray:
 
 
 def operator(target: Target) -> Iterator[Finding]:
-    """Attacks on tokens, without the linkage key."""
-    yield from columns(target)
+    """Attacks on whole records by their tokens, without the linkage key."""
     lake, roll = target.held.tokens, target.mirror
     schema, tier = target.held.schema, target.held.tier
     often = [frequency.features(t, schema, tier) for t in (lake, roll)]
@@ -175,6 +174,8 @@ def _salts(target: Target) -> Iterator[tuple[str, tuple[np.ndarray | None, np.nd
     facts = pl.concat_str(FACTS, ignore_nulls=True)
     one, other = (p.facts.select(facts).to_series().to_numpy() for p in people)
     yield "sex and race known", (one, other)
+    if "date_of_birth" not in target.people.identifiers.columns:
+        return
     year = pl.col("date_of_birth").dt.to_string("%Y ").fill_null("")
     born, known = (p.identifiers.select(year).to_series().to_numpy() for p in people)
     yield "birth year known too", (born + one, known + other)
