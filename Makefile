@@ -5,7 +5,7 @@ PERSONS ?= 5000
 # a night is many short processes: without bytecode each compiles its imports again (some seconds)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup spark demo up test lint bench bench-night bench-linkage bench-linkage-speed docs clean
+.PHONY: help setup spark demo up test lint bench bench-night bench-linkage bench-linkage-speed bench-privacy docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -51,6 +51,9 @@ bench-linkage-speed: setup .venv-bench/ready   ## linkage's times and memory bes
 	@$(PYTHON) -m venv .venv-bench
 	@$(BIN)/uv pip sync --quiet --python .venv-bench/bin/python --require-hashes benchmarks/linkage/requirements.lock
 	@touch $@
+
+bench-privacy: setup .venv-bench/ready   ## attacks on what linkage stores, each beside its quality (a quarter of an hour)
+	@$(BIN)/python -m benchmarks.privacy
 
 docs: setup      ## JSON Schemas of feeds and agreements, and the data dictionary, from the code
 	@$(BIN)/leadhub docs

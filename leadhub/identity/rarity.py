@@ -24,7 +24,8 @@ _AS = {"middle_name": "first_name"}
 
 
 @cache
-def _common() -> pl.DataFrame:
+def common() -> pl.DataFrame:
+    """kind, name, percent of people."""
     return pl.read_csv(_FILE)
 
 
@@ -35,7 +36,7 @@ def bits(part: Part, derived: pl.Series) -> np.ndarray:
     if len(part.of) > 1:
         return _either_way(derived)
     kind = _AS.get(part.of[0], part.of[0])
-    listed = _common().filter(pl.col("kind") == kind)
+    listed = common().filter(pl.col("kind") == kind)
     texts = parts.derive(part, listed.get_column("name"))
     shares = listed.select("percent").with_columns(text=texts).group_by("text").agg(pl.col("percent").sum())
     table = shares.filter(pl.col("text").is_not_null())
