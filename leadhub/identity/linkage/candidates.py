@@ -210,7 +210,7 @@ def _blocks(tokens: np.ndarray, rows: np.ndarray) -> _Blocks:
     new = np.concatenate([[True], block[1:] != block[:-1]]) if len(block) else np.zeros(0, dtype=bool)
     start = np.flatnonzero(new)
     size = np.diff(np.append(start, len(block)))
-    row = (packed & ((np.uint64(1) << _ROW_BITS) - np.uint64(1))).astype(np.int64)
+    row = (packed & ((np.uint64(1) << _ROW_BITS) - np.uint64(1))).astype(np.int32)
     return _Blocks(block[start], row, start, size)
 
 
@@ -230,7 +230,7 @@ def _cap(sizes: np.ndarray, budget: int) -> tuple[int, np.ndarray]:
 
 def _pairs(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """All pairs within blocks that `go` (and with a wanted row), the smaller row number left."""
-    lefts, rights = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    lefts, rights = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int32)]
     start, size = blocks.start[go], blocks.size[go]
     for n in np.flatnonzero(np.bincount(size)):
         # rows stand in order within a block
@@ -246,4 +246,5 @@ def _pairs(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray | None) -> tuple[
 
 
 def _commonness(blocks: _Blocks, sizes: np.ndarray, out: np.ndarray) -> None:
-    out[blocks.rows] = np.repeat(np.ceil(np.log2(np.maximum(1, sizes))).astype(np.uint8), blocks.size)
+    bits = np.ceil(np.log2(np.maximum(1, np.arange(sizes.max(initial=0) + 1)))).astype(np.uint8)
+    out[blocks.rows] = np.repeat(bits[sizes], blocks.size)

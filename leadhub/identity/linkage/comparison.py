@@ -24,7 +24,8 @@ _THREADS = 2
 #: columns of a table's row that are filled together
 _LINE = 8
 _NONE = np.uint8(255)
-_WORD = 64
+#: match keys that are compared together; a bit each
+_WORD = 32
 #: a value that no other record has may be this much rarer than one in all records
 _UNSEEN_BITS = 4.0
 
@@ -150,8 +151,7 @@ class _Table:
 def _half(column: np.ndarray) -> np.ndarray:
     half = column.astype(np.uint32)
     # a token is no missing value, whatever its half
-    half[(half == 0) & (column != NULL)] = 1
-    return half
+    return np.maximum(half, column != NULL, out=half)
 
 
 class _Chunk:
@@ -200,7 +200,7 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
     schema, names = records.schema, list(records.schema.key_names)
     count = len(pairs.left)
     words = (len(names) + _WORD - 1) // _WORD
-    shared, both = np.empty((2, words, count), dtype=np.uint64)
+    shared, both = np.empty((2, words, count), dtype=np.uint32)
     least = np.full(count, _NONE, dtype=np.uint8)
     beyond = np.zeros(count, dtype=np.float32)
     # a person may have a record in each feed
@@ -223,7 +223,8 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
 
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(fill, range(0, count, _CHUNK)))
-        del table
+        # and with it the table, before the next is made
+        del fill, table
     least[least == _NONE] = 0
     excess = least - np.minimum(least, ordinary)
     first, place = _patterns(*shared, *both)
@@ -243,7 +244,7 @@ def _told(schema: LinkageSchema, records: int) -> np.ndarray:
 
 def _patterns(*masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of pairs' bit masks: where each distinct pattern stands first, and each pair's pattern."""
-    pattern = np.zeros_like(masks[0])
+    pattern = np.zeros(len(masks[0]), dtype=np.uint64)
     for begin in range(0, len(pattern), _CHUNK):
         part = slice(begin, begin + _CHUNK)
         for word in masks:
@@ -256,11 +257,11 @@ def _patterns(*masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _masks(flags: np.ndarray) -> np.ndarray:
-    """(pairs, up to 64 keys) of bool as a word of bits a pair."""
+    """(pairs, keys of a word) of bool as a word of bits a pair."""
     packed = np.zeros((len(flags), _WORD // 8), dtype=np.uint8)
     bits = np.packbits(flags, axis=1, bitorder="little")
     packed[:, : bits.shape[1]] = bits
-    return packed.view(np.uint64)[:, 0]
+    return packed.view(np.uint32)[:, 0]
 
 
 def _mixed(words: np.ndarray) -> np.ndarray:
@@ -299,8 +300,8 @@ def deduce(schema: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.nd
 
 
 def _bit(masks: np.ndarray, i: int) -> np.ndarray:
-    word, bit = divmod(i, _WORD)
-    return (masks[word] >> np.uint64(bit)) & np.uint64(1) == 1
+    word, bit = divmod(i, 8 * masks.itemsize)
+    return (masks[word] >> masks.dtype.type(bit)) & masks.dtype.type(1) == 1
 
 
 def _deduced(
