@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from leadhub.foundation import memory
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
@@ -75,6 +76,7 @@ def evaluate(
         made.append(_tokens(source, i, keys, used, tier))
         encoding = _sum(encoding, begun, _used())
         del source
+        memory.give_back()
     encoded = _used()
     begun = encoded[0] - encoding[0], encoded[1] - encoding[1]
     table = pa.concat_tables(made)
@@ -82,7 +84,10 @@ def evaluate(
     del made
     records = encode(table, alone, used)
     del table
+    memory.give_back()
     weighed = linkage.weigh(records)
+    records = records.compared()
+    memory.give_back()
     scored = _used()
     known = _truth(kept, records, truth, groups)
     result = _judged(records, weighed, known, across=across)

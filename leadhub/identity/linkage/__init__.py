@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from leadhub.foundation import memory
 from leadhub.identity import keyed
 from leadhub.identity.linkage import candidates, clusters, decisions, training
 from leadhub.identity.linkage.clusters import Links
@@ -84,7 +85,9 @@ def weigh(
     """Find, compare and weigh pairs; without `model`, one is learnt from them. `of`: rows; then only pairs
     with one of them."""
     found = candidates.find(records, (decided.left, decided.right) if decided else None, limits, of)
+    memory.give_back()
     compared = compare(records, found)
+    memory.give_back()
     rarity = training.rarity(records, found.left, found.right, compared, found.limits)
     model = model or training.train(records, found.left, found.right, compared, rarity)
     bits = model.weigh(records.schema, compared.codes, rarity)
@@ -139,6 +142,8 @@ def link(
     records = encode(table, one_per_person, schema or person(), tier)
     known = decisions.known(records, decided) if decided else None
     weighed = weigh(records, model, known, limits if model else None)
+    records = records.compared()
+    memory.give_back()
     status, label = decide(records, weighed)
     return Linked(
         pairs=scored(records, weighed, status),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,8 @@ PAIRS_AT_LEAST = 1_000_000
 #: under a frozen model, a block that has grown beyond this waits for the next learning
 MOST_RECORDS = 1_000
 _THREADS = 2
+#: pairs of all keys, one pair several times, that wait to be sorted together
+_MOST_WAITING = 1 << 23
 #: bits of a word that number its record; the others are the block
 _ROW_BITS = np.uint64(26)
 
@@ -35,13 +38,14 @@ _NONE = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint32)
 
 @dataclass(frozen=True)
 class Candidates:
-    """`left` < `right`: row numbers of the pairs, sorted. `commonness`: key → uint8 a record, log₂ of how
-    many records share its token, rounded up. `left_out`: key, blocks, records, pairs. `limits`: those that
-    held, learnt here where none were given. `grown`: a block has grown too large since they were learnt."""
+    """`left` < `right`: row numbers of the pairs, sorted. `commonness` of tier `tokens`: (match keys,
+    records) uint8, log₂ of how many records share the record's token, rounded up. `left_out`: key, blocks,
+    records, pairs. `limits`: those that held, learnt here where none were given. `grown`: a block has grown
+    too large since they were learnt."""
 
     left: np.ndarray
     right: np.ndarray
-    commonness: dict[str, np.ndarray]
+    commonness: np.ndarray
     left_out: pa.Table
     limits: Limits
     grown: bool = False
@@ -59,14 +63,38 @@ class _Blocks:
 
 @dataclass(frozen=True)
 class _OfKey:
-    """What one key gives: pairs as `left * records + right`, sizes of the blocks left out, and limits."""
+    """What one key gives beside pairs: sizes of the blocks left out, and limits."""
 
-    pairs: np.ndarray
     lost: np.ndarray
     grown: bool
     cap: int
     known: frozen.Sizes
-    commonness: np.ndarray | None
+
+
+class _Found:
+    """Pairs as `left * records + right`. Keys propose the same pairs many times over: now and then each is
+    kept once, so that they never all stand in memory."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._distinct = np.empty(0, dtype=np.int64)
+        self._waiting: list[np.ndarray] = []
+
+    def add(self, pairs: np.ndarray) -> None:
+        with self._lock:
+            self._waiting.append(pairs)
+            if sum(map(len, self._waiting)) > max(_MOST_WAITING, len(self._distinct)):
+                self._settle()
+
+    def distinct(self) -> np.ndarray:
+        with self._lock:
+            self._settle()
+            return self._distinct
+
+    def _settle(self) -> None:
+        self._waiting.append(self._distinct)
+        self._distinct = _distinct(np.concatenate(self._waiting))
+        self._waiting = []
 
 
 def find(
@@ -86,6 +114,12 @@ def find(
         wanted = np.zeros(len(records), dtype=bool)
         wanted[of] = True
 
+    found = _Found()
+    if also is not None:
+        found.add(np.minimum(*also).astype(np.int64) * total + np.maximum(*also))
+    rows_of = records.schema.key_names if records.tier == "tokens" else ()
+    commonness = np.zeros((len(rows_of), len(records)), dtype=np.uint8)
+
     def by_key(name: str) -> _OfKey:
         tokens = records.key(name)
         blocks = _blocks(tokens, np.flatnonzero(_meeting(tokens, wanted)))
@@ -100,31 +134,29 @@ def find(
         go = (sizes <= cap) & ~grown & (blocks.size >= 2)
         left, right = _pairs(blocks, go, wanted)
         apt = records.may_be_one(left, right)
+        found.add(left[apt] * total + right[apt])
+        if name in rows_of:
+            _commonness(blocks, sizes, commonness[rows_of.index(name)])
         return _OfKey(
-            pairs=left[apt] * total + right[apt],
             lost=blocks.size[~go & (blocks.size >= 2)],
             grown=bool(grown.any()),
             cap=cap,
             known=known,
-            commonness=_commonness(blocks, sizes, len(records)) if records.tier == "tokens" else None,
         )
 
     with ThreadPoolExecutor(_THREADS) as pool:
         made = dict(zip(records.key_names, pool.map(by_key, records.key_names)))
-    found = [m.pairs for m in made.values()]
     left_out = [
         (name, len(m.lost), int(m.lost.sum()), int((m.lost * (m.lost - 1) // 2).sum()))
         for name, m in made.items()
         if len(m.lost)
     ]
-    if also is not None:
-        found.append(np.minimum(*also).astype(np.int64) * total + np.maximum(*also))
-    packed = _distinct(np.concatenate(found))
+    packed = found.distinct()
     table = pl.DataFrame(left_out, schema=LEFT_OUT_SCHEMA, orient="row")
     return Candidates(
         left=packed // total,
         right=packed % total,
-        commonness={name: m.commonness for name, m in made.items() if m.commonness is not None},
+        commonness=commonness,
         left_out=keyed.to_arrow(table),
         limits=limits or _learnt(records, made),
         grown=any(m.grown for m in made.values()),
@@ -178,7 +210,7 @@ def _blocks(tokens: np.ndarray, rows: np.ndarray) -> _Blocks:
     new = np.concatenate([[True], block[1:] != block[:-1]]) if len(block) else np.zeros(0, dtype=bool)
     start = np.flatnonzero(new)
     size = np.diff(np.append(start, len(block)))
-    row = (packed & ((np.uint64(1) << _ROW_BITS) - np.uint64(1))).astype(np.int64)
+    row = (packed & ((np.uint64(1) << _ROW_BITS) - np.uint64(1))).astype(np.int32)
     return _Blocks(block[start], row, start, size)
 
 
@@ -198,7 +230,7 @@ def _cap(sizes: np.ndarray, budget: int) -> tuple[int, np.ndarray]:
 
 def _pairs(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """All pairs within blocks that `go` (and with a wanted row), the smaller row number left."""
-    lefts, rights = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    lefts, rights = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int32)]
     start, size = blocks.start[go], blocks.size[go]
     for n in np.flatnonzero(np.bincount(size)):
         # rows stand in order within a block
@@ -213,7 +245,6 @@ def _pairs(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray | None) -> tuple[
     return left[asked], right[asked]
 
 
-def _commonness(blocks: _Blocks, sizes: np.ndarray, count: int) -> np.ndarray:
-    out = np.zeros(count, dtype=np.uint8)
-    out[blocks.rows] = np.repeat(np.ceil(np.log2(np.maximum(1, sizes))).astype(np.uint8), blocks.size)
-    return out
+def _commonness(blocks: _Blocks, sizes: np.ndarray, out: np.ndarray) -> None:
+    bits = np.ceil(np.log2(np.maximum(1, np.arange(sizes.max(initial=0) + 1)))).astype(np.uint8)
+    out[blocks.rows] = np.repeat(bits[sizes], blocks.size)

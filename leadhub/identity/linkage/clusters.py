@@ -79,7 +79,8 @@ def conflicted(records: Records, label: np.ndarray, left: np.ndarray, right: np.
         .filter(pl.col("nysid") > 1)
         .get_column("label")
     )
-    together = label[left][label[left] == label[right]]
+    one = label[left]
+    together = one[one == label[right]]
     return np.unique(np.concatenate([twice.to_numpy(), numbers.to_numpy(), together]))
 
 
@@ -92,7 +93,9 @@ def build(
     dropped = np.zeros(len(links.bits), dtype=bool)
     doubtful = np.flatnonzero(np.isin(label[links.left], bad))
     order = doubtful[np.lexsort((links.right[doubtful], links.left[doubtful], -links.bits[doubtful]))]
-    groups = _Groups(records, apart_left, apart_right)
+    # only within one component can two records be brought together
+    inside = label[apart_left] == label[apart_right]
+    groups = _Groups(records, apart_left[inside], apart_right[inside])
     for i in order:
         dropped[i] = not groups.join(int(links.left[i]), int(links.right[i]))
     kept = ~dropped

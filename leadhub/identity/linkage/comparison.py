@@ -21,21 +21,23 @@ from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, Field, LinkageSchem
 #: pairs whose two rows fit the processor's cache
 _CHUNK = 1 << 13
 _THREADS = 2
+#: columns of a table's row that are filled together
+_LINE = 8
 _NONE = np.uint8(255)
-_WORD = 64
+#: match keys that are compared together; a bit each
+_WORD = 32
 #: a value that no other record has may be this much rarer than one in all records
 _UNSEEN_BITS = 4.0
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Of each pair: `codes` (fields, pairs) uint8, see `code_names`; of tier `tokens` alone: `shared`, bit
-    masks of shared match keys (words, pairs); `excess`, log₂ of how many times more records the smallest
-    block that the pair shares holds than one person has; `beyond`, bits that a shared key tells more than
-    its parts usually do, since common values have no token."""
+    """Of each pair: `codes` (fields, pairs) uint8, see `code_names`; of tier `tokens` alone: `excess`, log₂
+    of how many times more records the smallest block that the pair shares holds than one person has;
+    `beyond`, bits that a shared key tells more than its parts usually do, since common values have no
+    token."""
 
     codes: np.ndarray
-    shared: np.ndarray
     excess: np.ndarray
     beyond: np.ndarray
 
@@ -84,8 +86,8 @@ def compare(records: Records, pairs: Candidates) -> Compared:
         records, pairs = _narrowed(records, pairs)
     if records.tier == "fields":
         codes = field_codes(records, pairs.left, pairs.right)
-        none = np.zeros(0, dtype=np.uint64)
-        return Compared(codes, none[None], none, none)
+        none = np.zeros(0, dtype=np.uint8)
+        return Compared(codes, none, none)
     return _by_keys(records, pairs)
 
 
@@ -94,7 +96,7 @@ def _narrowed(records: Records, pairs: Candidates) -> tuple[Records, Candidates]
     within = np.zeros(len(records), dtype=bool)
     within[pairs.left] = within[pairs.right] = True
     number, rows = np.cumsum(within) - 1, np.flatnonzero(within)
-    common = {name: values[rows] for name, values in pairs.commonness.items()}
+    common = pairs.commonness[:, rows]
     moved = replace(pairs, left=number[pairs.left], right=number[pairs.right], commonness=common)
     return records.only(rows), moved
 
@@ -124,14 +126,17 @@ class _Table:
         self.names = names
         self._rows = np.empty((len(records), len(names)), dtype=np.uint32)
 
-        def fill(i: int) -> None:
-            column = records.column(prefix + names[i])
-            half = (column & np.uint64(0xFFFFFFFF)).astype(np.uint32)
-            # a token is no missing value, whatever its half
-            self._rows[:, i] = np.where((half == 0) & (column != NULL), np.uint32(1), half)
+        def fill(at: int) -> None:
+            some = slice(at, at + _LINE)
+            columns = [_half(records.column(prefix + name)) for name in names[some]]
+            # rows that stay in the cache until all of these columns are in them
+            for begin in range(0, len(records), _CHUNK):
+                rows = slice(begin, begin + _CHUNK)
+                for i, column in enumerate(columns, at):
+                    self._rows[rows, i] = column[rows]
 
         with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(fill, range(len(names))))
+            list(pool.map(fill, range(0, len(names), _LINE)))
 
     def compare(
         self, left: np.ndarray, right: np.ndarray, *, by_pair: bool = False
@@ -141,6 +146,12 @@ class _Table:
         known = (one != 0) & (other != 0)
         equal = known & (one == other)
         return (known, equal) if by_pair else (known.T.copy(), equal.T.copy())
+
+
+def _half(column: np.ndarray) -> np.ndarray:
+    half = column.astype(np.uint32)
+    # a token is no missing value, whatever its half
+    return np.maximum(half, column != NULL, out=half)
 
 
 class _Chunk:
@@ -186,50 +197,71 @@ class _Chunk:
 
 
 def _by_keys(records: Records, pairs: Candidates) -> Compared:
-    left, right, schema = pairs.left, pairs.right, records.schema
-    names = list(schema.key_names)
-    table = _Table(records, names, "k_")
-    # a person may have a record in each feed
-    ordinary = int(np.ceil(np.log2(max(2, pairs.limits.feeds))))
-    more = np.stack([pairs.commonness[name] for name in names], axis=1)
-    more -= np.minimum(more, np.uint8(ordinary))
-    usual = np.array([schema.usual_bits(key) for key in schema.match_keys], dtype=np.float32)
-    gated = np.flatnonzero(usual < schema.least_bits)
-    seen = np.float32(np.log2(max(2, pairs.limits.records)) + _UNSEEN_BITS)
+    schema, names = records.schema, list(records.schema.key_names)
+    count = len(pairs.left)
     words = (len(names) + _WORD - 1) // _WORD
-    shared, both = np.zeros((2, words, len(left)), dtype=np.uint64)
-    excess = np.zeros(len(left), dtype=np.uint8)
-    beyond = np.zeros(len(left), dtype=np.float32)
+    shared, both = np.empty((2, words, count), dtype=np.uint32)
+    least = np.full(count, _NONE, dtype=np.uint8)
+    beyond = np.zeros(count, dtype=np.float32)
+    # a person may have a record in each feed
+    ordinary = np.uint8(np.ceil(np.log2(max(2, pairs.limits.feeds))))
+    told = _told(schema, pairs.limits.records)
+    # a word of keys at a time: the rows of all keys would be the largest thing in memory
+    for word, at in enumerate(range(0, len(names), _WORD)):
+        table = _Table(records, names[at : at + _WORD], "k_")
 
-    def fill(at: int) -> None:
-        part = slice(at, at + _CHUNK)
-        known, same = table.compare(left[part], right[part], by_pair=True)
-        both[:, part], shared[:, part] = _masks(known, words), _masks(same, words)
-        common = more.take(left[part], axis=0)
-        least = np.where(same, common, _NONE).min(axis=1)
-        excess[part] = np.where(least == _NONE, 0, least)
-        told = np.minimum(np.float32(schema.least_bits), seen - common[:, gated]) - usual[gated]
-        beyond[part] = np.where(same[:, gated], told, 0).max(axis=1, initial=0)
+        def fill(begin: int, word: int = word, at: int = at, table: _Table = table) -> None:
+            part = slice(begin, begin + _CHUNK)
+            left = pairs.left[part]
+            known, same = table.compare(left, pairs.right[part], by_pair=True)
+            both[word, part], shared[word, part] = _masks(known), _masks(same)
+            # few keys are shared: they are gone through one by one
+            pair, key = np.divmod(np.flatnonzero(same), same.shape[1])
+            common = pairs.commonness[key + at, left[pair]]
+            np.minimum.at(least[part], pair, common)
+            np.maximum.at(beyond[part], pair, told[key + at, common - np.minimum(common, ordinary)])
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(fill, range(0, len(left), _CHUNK)))
-    pattern = np.zeros(len(left), dtype=np.uint64)
-    for word in (*shared, *both):
-        pattern = _mixed(pattern) + word
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(fill, range(0, count, _CHUNK)))
+        # and with it the table, before the next is made
+        del fill, table
+    least[least == _NONE] = 0
+    excess = least - np.minimum(least, ordinary)
+    first, place = _patterns(*shared, *both)
+    codes = deduce(schema, shared[:, first], both[:, first])
+    return Compared(codes[:, place], excess, beyond)
+
+
+def _told(schema: LinkageSchema, records: int) -> np.ndarray:
+    """Bits that sharing a key tells beyond its parts' usual ones, by key and how common the value is."""
+    usual = np.array([schema.usual_bits(key) for key in schema.match_keys], dtype=np.float32)
+    seen = np.float32(np.log2(max(2, records)) + _UNSEEN_BITS)
+    common = np.arange(_NONE, dtype=np.uint8)
+    told = np.minimum(np.float32(schema.least_bits), seen - common) - usual[:, None]
+    told[usual >= schema.least_bits] = 0
+    return told
+
+
+def _patterns(*masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of pairs' bit masks: where each distinct pattern stands first, and each pair's pattern."""
+    pattern = np.zeros(len(masks[0]), dtype=np.uint64)
+    for begin in range(0, len(pattern), _CHUNK):
+        part = slice(begin, begin + _CHUNK)
+        for word in masks:
+            pattern[part] = _mixed(pattern[part]) + word[part]
     coded = pa.array(pattern).dictionary_encode()
     place = coded.indices.to_numpy()
     first = np.full(len(coded.dictionary), len(place), dtype=np.int64)
     np.minimum.at(first, place, np.arange(len(place)))
-    codes = deduce(records.schema, shared[:, first], both[:, first])
-    return Compared(codes[:, place], shared, excess, beyond)
+    return first, place
 
 
-def _masks(flags: np.ndarray, words: int) -> np.ndarray:
-    """(pairs, keys) of bool as (words, pairs) of bits."""
-    packed = np.zeros((len(flags), words * _WORD // 8), dtype=np.uint8)
+def _masks(flags: np.ndarray) -> np.ndarray:
+    """(pairs, keys of a word) of bool as a word of bits a pair."""
+    packed = np.zeros((len(flags), _WORD // 8), dtype=np.uint8)
     bits = np.packbits(flags, axis=1, bitorder="little")
     packed[:, : bits.shape[1]] = bits
-    return packed.view(np.uint64).T
+    return packed.view(np.uint32)[:, 0]
 
 
 def _mixed(words: np.ndarray) -> np.ndarray:
@@ -268,8 +300,8 @@ def deduce(schema: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.nd
 
 
 def _bit(masks: np.ndarray, i: int) -> np.ndarray:
-    word, bit = divmod(i, _WORD)
-    return (masks[word] >> np.uint64(bit)) & np.uint64(1) == 1
+    word, bit = divmod(i, 8 * masks.itemsize)
+    return (masks[word] >> masks.dtype.type(bit)) & masks.dtype.type(1) == 1
 
 
 def _deduced(

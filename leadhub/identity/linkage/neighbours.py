@@ -122,7 +122,7 @@ def find(column: pa.ChunkedArray | None, order: np.ndarray, apart: np.ndarray | 
     known = entry != _NOTHING
     unordered = np.full(len(order), _NOTHING, dtype=np.int32)
     unordered[known] = number[entry[known]]
-    alike = _alike(np.repeat(number, np.concatenate(counts)), np.concatenate(tokens))
+    alike = _alike(*_once(np.repeat(number, np.concatenate(counts)), np.concatenate(tokens)))
     return Neighbours(unordered[order], _table(alike), _sieve(alike))
 
 
@@ -135,6 +135,12 @@ def _distinct(chunk: pa.Array, marked: np.ndarray) -> tuple[np.ndarray, pa.ListA
     # a dictionary is one tokenising's, under one marker
     marker = marked[0] if len(marked) else NULL
     return codes, chunk.dictionary, np.full(len(chunk.dictionary), marker)
+
+
+def _once(number: np.ndarray, token: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each value's tokens once: where a value stands in many lists, its pairs would be their square."""
+    frame = pl.DataFrame({"number": number, "token": token}).unique()
+    return frame.get_column("number").to_numpy(), frame.get_column("token").to_numpy()
 
 
 def _alike(number: np.ndarray, token: np.ndarray) -> np.ndarray:

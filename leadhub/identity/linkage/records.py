@@ -22,8 +22,10 @@ _WORD = (1 << 64) - 1
 
 @dataclass(frozen=True)
 class Records:
-    """`nysid`: uint64 a record; `alone` says whether the record's feed holds each person once. Token
-    columns are read from `table` when asked for (`column`): all at once would be its size again."""
+    """`nysid`: uint64 a record; `alone` says whether the record's feed holds each person once. Tier
+    `tokens`: columns are read from `table` when asked for (`column`): all at once would be its size again;
+    `order` are its rows, None where they stand in order already. Tier `fields`: `parts`, few, and each is
+    in many keys."""
 
     schema: LinkageSchema
     tier: Tier
@@ -32,7 +34,8 @@ class Records:
     feeds: np.ndarray
     alone: np.ndarray
     table: pa.Table
-    order: np.ndarray
+    parts: dict[str, np.ndarray]
+    order: np.ndarray | None
     apart: np.ndarray | None
     several: dict[str, Neighbours]
     nysid: np.ndarray
@@ -67,16 +70,23 @@ class Records:
     def only(self, rows: np.ndarray) -> Records:
         """Some of the records, in their order (`rows` rises)."""
         several = {n: replace(v, value=v.value[rows]) for n, v in self.several.items()}
+        parts = {n: v[rows] for n, v in self.parts.items()}
         return replace(
             self,
             ids=self.ids.gather(rows),
             feeds=self.feeds[rows],
             alone=self.alone[rows],
-            order=self.order[rows],
+            order=rows if self.order is None else self.order[rows],
             apart=None if self.apart is None else self.apart[rows],
+            parts=parts,
             several=several,
             nysid=self.nysid[rows],
         )
+
+    def compared(self) -> Records:
+        """The records without their tokens, which are most of what they take: once pairs are weighed,
+        nothing asks for them."""
+        return replace(self, table=self.table.select([]), parts={}, several={})
 
     @property
     def rare_parts(self) -> tuple[str, ...]:
@@ -97,16 +107,9 @@ class Records:
 
     def column(self, name: str) -> np.ndarray:
         """A token column, uint64 a record."""
-        if self.tier == "tokens":
-            return _words(self.table, name, self.order, self.apart)
-        if name not in self._parts:
-            self._parts[name] = _words(self.table, name, self.order, self.apart)
-        return self._parts[name]
-
-    @cached_property
-    def _parts(self) -> dict[str, np.ndarray]:
-        """Parts are few and each is in many keys."""
-        return {}
+        if self.tier == "fields":
+            return self.parts[name]
+        return _words(self.table, name, self.order, self.apart)
 
     def _combined(self, key: tuple[str, ...]) -> np.ndarray:
         mixed = np.zeros(len(self), dtype=np.uint64)
@@ -155,13 +158,16 @@ def encode(
     once = np.array([name in one_per_person for name in feed_names], dtype=bool)
     apart = _apart(frame.get_column("marker"), markers)
     schema = schema.seen_in(tier)  # type: ignore[arg-type]
-    several = {}
-    for name, part in schema.parts.items():
-        if tier == "fields" and part.many:
-            column = f"p_{name}"
+    ordered = None if _rising(order) else order
+    several, parts = {}, {}
+    for name, part in schema.parts.items() if tier == "fields" else ():
+        column = f"p_{name}"
+        if part.many:
             lists = table.column(column) if column in table.column_names else None
             several[column] = neighbours.find(lists, order, apart)
-    nysid = _words(table, "nysid_token", order, apart)
+        else:
+            parts[column] = _words(table, column, ordered, apart)
+    nysid = _words(table, "nysid_token", ordered, apart)
     return Records(
         schema,
         tier,  # type: ignore[arg-type]
@@ -169,8 +175,9 @@ def encode(
         feed_names,
         feeds,
         once[feeds],
-        table,
-        order,
+        table.select([c for c in table.column_names if c.startswith("k_")]),
+        parts,
+        ordered,
         apart,
         several,
         nysid,
@@ -190,15 +197,18 @@ def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:
     return column.replace_strict(markers, words, return_dtype=pl.UInt64).to_numpy()
 
 
-def _words(table: pa.Table, name: str, order: np.ndarray, apart: np.ndarray | None) -> np.ndarray:
+def _words(table: pa.Table, name: str, order: np.ndarray | None, apart: np.ndarray | None) -> np.ndarray:
     if name not in table.column_names:
         # tables tokenised before a key existed do not have its column
-        return np.zeros(len(order), dtype=np.uint64)
+        return np.zeros(table.num_rows if order is None else len(order), dtype=np.uint64)
     column = table.column(name).cast(pa.uint64())
-    few = 4 * len(order) < len(column)
-    if few:
-        column = column.take(pa.array(order))
-    words = (pc.fill_null(column, 0) if column.null_count else column).to_numpy()
-    if not few and not (len(order) == len(words) and _rising(order)):
+    if order is not None and 4 * len(order) < len(column):
+        column, order = column.take(pa.array(order)), None
+    words = np.empty(len(column), dtype=np.uint64)
+    at = 0
+    for chunk in column.chunks:
+        words[at : at + len(chunk)] = pc.fill_null(chunk, 0).to_numpy()
+        at += len(chunk)
+    if order is not None:
         words = words[order]
     return words if apart is None else np.where(words == NULL, NULL, words ^ apart)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from leadhub.identity.linkage import graph
+from leadhub.identity.linkage import graph, regression
 from leadhub.identity.linkage.comparison import GRADES, Compared, field_codes, spans, together
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import Model, bounded, declared, odds, tables
@@ -77,11 +77,8 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
     """How often one person's records stand at each level, and how many pairs of one person there are."""
     schema, tier = records.schema, records.tier
     shape = tuple(len(w) for w in start.chance.values())
-    packed = np.ravel_multi_index(_sampled(codes), shape)
-    coded = pa.array(packed).dictionary_encode()
-    packed, counts = coded.dictionary.to_numpy(), np.bincount(coded.indices.to_numpy())
-    patterns = np.stack(np.unravel_index(packed, shape)).astype(np.uint8)
-    counts = counts * (codes.shape[1] / counts.sum())
+    patterns, of = _patterns(_sampled(codes), shape)
+    counts = np.bincount(of) * (codes.shape[1] / len(of))
     same = odds(schema, "same")
     held = {name: share * _HOLD for name, share in same.items()}
     kept = {name: share * _HOLD for name, share in odds(schema, "family").items()}
@@ -137,9 +134,8 @@ def _levels(
     return level
 
 
-def _sampled(codes: np.ndarray) -> tuple[np.ndarray, ...]:
-    step = max(1, codes.shape[1] // 2_000_000)
-    return tuple(row[::step].astype(np.intp) for row in codes)
+def _sampled(codes: np.ndarray) -> np.ndarray:
+    return codes[:, :: max(1, codes.shape[1] // 2_000_000)]
 
 
 def strangers(records: Records) -> dict[str, np.ndarray]:
@@ -198,54 +194,38 @@ def self_train(
     if len(at) > _SAMPLE:
         at = np.sort(np.random.default_rng(len(at)).choice(at, _SAMPLE, replace=False))
     sizes = [len(w) for w in first.chance.values()]
-    joint = together(records.schema, records.tier, codes[:, at])
-    matrix, start = _design(first, sizes, codes[:, at], {k: v[at] for k, v in rare.items()}, joint)
-    beta = _logistic(matrix, label[at].astype(np.float64), start)
+    patterns, of = _patterns(codes[:, at], tuple(sizes))
+    joint = together(records.schema, records.tier, patterns)
+    own = [values[at].astype(np.float64) for values in rare.values()]
+    design = regression.Design(_columns(sizes, patterns, joint), of, np.array(own).reshape(-1, len(at)).T)
+    start = _start(first, list(rare), len(joint))
+    beta = regression.fit(design, label[at].astype(np.float64), start)
     return _learnt(records.schema, first, sizes, list(rare), list(joint), beta)
 
 
-def _design(
-    first: Model,
-    sizes: list[int],
-    codes: np.ndarray,
-    rare: dict[str, np.ndarray],
-    joint: dict[str, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Columns: one; each code but "unknown"; two fields' grades together; rarity. And the first model's
-    coefficients (nats)."""
+def _patterns(codes: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct columns of `codes`, and which of them each column is."""
+    packed = np.ravel_multi_index(tuple(row.astype(np.intp) for row in codes), shape)
+    coded = pa.array(packed).dictionary_encode()
+    patterns = np.stack(np.unravel_index(coded.dictionary.to_numpy(), shape)).astype(np.uint8)
+    return patterns, coded.indices.to_numpy()
+
+
+def _columns(sizes: list[int], codes: np.ndarray, joint: dict[str, np.ndarray]) -> np.ndarray:
+    """One; each code but "unknown"; two fields' grades together."""
     columns = [np.ones(codes.shape[1])]
-    start = [first.prior_bits * _LN2]
-    for table, row, size in zip(first.chance.values(), codes, sizes):
+    for row, size in zip(codes, sizes):
         columns += [(row == c).astype(np.float64) for c in range(1, size)]
-        start += [b * _LN2 for b in table[1:]]
     for row in joint.values():
         columns += [(row == c).astype(np.float64) for c in range(GRADES**2)]
-    start += [0.0] * len(joint) * GRADES**2
-    columns += [v.astype(np.float64) for v in rare.values()]
-    start += [first.rarity[name] * _LN2 for name in rare]
-    return np.column_stack(columns), np.array(start)
+    return np.column_stack(columns)
 
 
-def _logistic(x: np.ndarray, y: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Newton's method with halved steps; a Gaussian of one nat around `start` holds coefficients that
-    nothing speaks for."""
-
-    def loss(beta: np.ndarray) -> float:
-        z = x @ beta
-        return float((np.logaddexp(0, z) - y * z).sum() + ((beta - start) ** 2).sum() / 2)
-
-    beta, now = start.copy(), loss(start)
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ beta, -40, 40)))
-        hessian = (x.T * (p * (1 - p))) @ x + np.eye(len(beta))
-        step = np.linalg.solve(hessian, x.T @ (y - p) - (beta - start))
-        size = 1.0
-        while size > 1e-3 and (ahead := loss(beta + size * step)) > now:
-            size /= 2
-        if size <= 1e-3 or now - ahead < 1e-3:
-            break
-        beta, now = beta + size * step, ahead
-    return beta
+def _start(first: Model, rare: list[str], joint: int) -> np.ndarray:
+    """The first model's coefficients (nats), along the columns and rarity."""
+    bits = [first.prior_bits, *(b for table in first.chance.values() for b in table[1:])]
+    bits += [0.0] * joint * GRADES**2 + [first.rarity[name] for name in rare]
+    return np.array(bits) * _LN2
 
 
 def _learnt(

@@ -122,14 +122,14 @@ def _refuted(frames: Frames, pairs: DataFrame, label: np.ndarray) -> DataFrame:
 
 
 def _on_driver(weighed: Weighed, found: training.Collected) -> linkage.Weighed:
-    none = np.zeros(0, dtype=np.uint64)
+    none = np.zeros(0, dtype=np.uint8)
     same, other = (
         found.rest.get_column(f"{which}_nysid").fill_null(False).to_numpy() for which in ("same", "other")
     )
     return linkage.Weighed(
         left=found.left,
         right=found.right,
-        compared=OnDriver(found.codes, none[None], none, none),
+        compared=OnDriver(found.codes, none, none),
         rarity=found.rarity,
         bits=found.rest.get_column("bits").to_numpy().astype(np.float32),
         same_nysid=same,

@@ -40,7 +40,7 @@ def encoded(rows: list[dict], tier: str):
 def said(one: dict, other: dict, tier: str = "fields") -> dict[str, str]:
     records = encoded([one, other], tier)
     left, right = np.array([0]), np.array([1])
-    common = {name: np.ones(2, np.uint8) for name in records.key_names}
+    common = np.ones((len(records.key_names), 2), np.uint8)
     codes = compare(records, Candidates(left, right, common, pa.table({}), NO_LIMITS)).codes
     schema = records.schema
     names = [code_names(f, tier) for f in schema.fields.values()]
@@ -136,7 +136,7 @@ def test_what_match_keys_tell_never_contradicts_what_the_fields_show(pair):
     records = encoded(list(pair), "tokens")
     exact = replace(encoded(list(pair), "fields"), schema=records.schema)
     fields = field_codes(exact, left, right)[:, 0]
-    common = {name: np.ones(2, np.uint8) for name in records.key_names}
+    common = np.ones((len(records.key_names), 2), np.uint8)
     deduced = compare(records, Candidates(left, right, common, pa.table({}), NO_LIMITS)).codes[:, 0]
     for (name, field), seen, code in zip(records.schema.fields.items(), fields, deduced):
         if code == UNKNOWN or seen == UNKNOWN:
