@@ -5,7 +5,7 @@ PERSONS ?= 5000
 # a night is many short processes: without bytecode each compiles its imports again (some seconds)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup spark demo up test lint bench bench-night bench-linkage bench-linkage-speed bench-privacy docs clean
+.PHONY: help setup spark demo up test lint bench bench-night bench-linkage bench-linkage-speed bench-linkage-nights bench-privacy docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -47,6 +47,10 @@ bench-linkage: setup .venv-bench/ready   ## linkage beside Splink on clear text,
 
 bench-linkage-speed: setup .venv-bench/ready   ## linkage's times and memory beside its peers (half an hour)
 	@.venv-bench/bin/python -m benchmarks.linkage.speed --wait 10
+
+bench-linkage-nights: setup .venv-bench/ready   ## do person ids last? thirty nights with known truth (a minute)
+	@$(BIN)/python -m benchmarks.linkage.nights
+
 .venv-bench/ready: benchmarks/linkage/requirements.lock .venv/ready
 	@$(PYTHON) -m venv .venv-bench
 	@$(BIN)/uv pip sync --quiet --python .venv-bench/bin/python --require-hashes benchmarks/linkage/requirements.lock

@@ -60,13 +60,13 @@ def _grid(axes: _Axes) -> list[str]:
     for records in axes.ticks(0):
         x, _ = axes.place(records, float(axes.low[1]))
         drawn.append(f'<path d="M{x:.1f} {ceiling}V{floor}" stroke="#ddd"/>')
-        drawn.append(_text(x, floor + 18, f"{records:,.0f}", "middle"))
+        drawn.append(text(x, floor + 18, f"{records:,.0f}", "middle"))
     for seconds in axes.ticks(1):
         _, y = axes.place(float(axes.low[0]), seconds)
         drawn.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
-        drawn.append(_text(LEFT - 8, y + 4, f"{seconds:g}", "end"))
-    drawn.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, "records in both files", "middle"))
-    return [*drawn, _text(8, 16, "seconds, from identifiers to persons")]
+        drawn.append(text(LEFT - 8, y + 4, f"{seconds:g}", "end"))
+    drawn.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, "records in both files", "middle"))
+    return [*drawn, text(8, 16, "seconds, from identifiers to persons")]
 
 
 def _series(axes: _Axes, line: Line, colour: str, number: int) -> list[str]:
@@ -84,9 +84,9 @@ def _series(axes: _Axes, line: Line, colour: str, number: int) -> list[str]:
             for x, y_ in (axes.place(*p) for p in line.points)
         ),
         f'<circle cx="{WIDTH - RIGHT + 16}" cy="{y - 4}" r="4" fill="{colour}"/>',
-        _text(WIDTH - RIGHT + 26, y, f"{line.name}: exponent {line.exponent:.2f}"),
+        text(WIDTH - RIGHT + 26, y, f"{line.name}: exponent {line.exponent:.2f}"),
     ]
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+def text(x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -102,21 +102,21 @@ def generate(kind: Kind, records: int, seed: int, mix: Mix) -> tuple[pl.DataFram
     where = population.place(rng, persons)
     homes = int(who.household[-1]) + 1
     dwelling = population.addresses(rng, where, homes)
-    later, dwelling = _moved(
+    later, dwelling = moved(
         rng, who, population.addresses(rng, where, homes + len(who.born)), dwelling, kind.movers
     )
     order = rng.permutation(grown)[:persons]
     truth = pl.Series(np.char.mod("p%07d", rng.permutation(len(who.born))))
     left = _table(rng, who, order[:records], dwelling[who.household], truth, kind, mix, "a")
-    renamed = _renamed(rng, who, kind.renamed_women)
+    married = renamed(rng, who, kind.renamed_women)
     new_phone = rng.random(len(who.phone)) < 0.15
     phones = np.where(new_phone, rng.integers(2_012_000_000, 9_899_999_999, len(who.phone)), who.phone)
     right_rows = np.concatenate([order[:shared], order[records:]])
-    right = _table(rng, replace(renamed, phone=phones), right_rows, later, truth, kind, mix, "b")
+    right = _table(rng, replace(married, phone=phones), right_rows, later, truth, kind, mix, "b")
     return left, right
 
 
-def _moved(
+def moved(
     rng: np.random.Generator, who: People, fresh: pl.DataFrame, dwelling: pl.DataFrame, share: float
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Each person's address at the later table (one row a person), and the earlier dwellings unchanged.
@@ -131,7 +131,7 @@ def _moved(
     return pl.concat([dwelling, fresh])[place], dwelling
 
 
-def _renamed(rng: np.random.Generator, who: People, share: float) -> People:
+def renamed(rng: np.random.Generator, who: People, share: float) -> People:
     """Some women bear another surname at the later table; a quarter of them add it to the first."""
     chosen = np.flatnonzero(
         who.woman & (who.born < 106 * population.YEAR) & (rng.random(len(who.last)) < share)
@@ -156,14 +156,22 @@ def _table(
 ) -> pl.DataFrame:
     """The records of `rows` as one agency wrote them; `homes` has one row a person of `who`."""
     rows = rng.permutation(rows)
+    columns = written(rng, who, rows, homes, kind, mix)
+    record = pl.Series(np.char.mod(f"{side}%07d", np.arange(len(rows))))
+    return pl.DataFrame({"record": record, "truth": truth.gather(rows), **columns})
+
+
+def written(
+    rng: np.random.Generator, who: People, rows: np.ndarray, homes: pl.DataFrame, kind: Kind, mix: Mix
+) -> dict[str, pl.Series]:
+    """The kind's columns of people `rows`, in their order, with errors and gaps."""
     true = _written(rng, who, rows, homes[rows], kind)
     columns = {name: _spoilt(rng, name, true[name], mix) for name in kind.columns if name != "phone"}
     if "phone" in kind.columns:
         kept = rng.random(len(rows)) < kind.phones
         phone = errors.apply(rng, true["phone"], mix.errors * 0.4, errors.substitute)
         columns["phone"] = pl.select(pl.when(pl.Series(kept)).then(phone)).to_series()
-    record = pl.Series(np.char.mod(f"{side}%07d", np.arange(len(rows))))
-    return pl.DataFrame({"record": record, "truth": truth.gather(rows), **columns})
+    return columns
 
 
 def _written(

@@ -65,9 +65,9 @@ def compared(schema: LinkageSchema, mode: Hidden) -> Iterator[None]:
     least = {name: _least(part) for name, part in schema.parts.items() if not part.many}
     sure = [mode == "common" and bool(rarity.enough(schema, key, least)) for key in schema.match_keys]
     packed = np.packbits(np.array(sure), bitorder="little")
-    words = np.zeros(8 * -(-len(sure) // 64), dtype=np.uint8)
+    words = np.zeros(4 * -(-len(sure) // 32), dtype=np.uint8)
     words[: len(packed)] = packed
-    mask = words.view(np.uint64)[:, None]
+    mask = words.view(np.uint32)[:, None]
 
     def partly(used: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.ndarray:
         return deduce(used, shared, shared | (both & mask))

@@ -53,11 +53,14 @@ def link(site: Site, night: str) -> Receipt:
             night=night,
             counter=base["person_counter"],
             keys=site.keys,
+            decided=tonight.decided,
         )
         events = assigned.events
         known = base["tables"].get("crosswalk_events")
         if known is not None:
-            events = pa.concat_tables([site.lake.read("crosswalk_events", known), events])
+            # events from before decisions were named have none
+            earlier = site.lake.read("crosswalk_events", known)
+            events = pa.concat_tables([earlier, events], promote_options="default")
         tables = {
             "crosswalk": assigned.crosswalk,
             "crosswalk_events": events,

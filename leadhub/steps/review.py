@@ -30,8 +30,9 @@ def _folder(site: Site) -> Path:
 
 
 def made(site: Site) -> list[dict[str, Any]]:
-    """All decisions, the oldest first."""
-    return [files.read_json(path) for path in sorted(_folder(site).glob("*.json"))]
+    """All decisions, the oldest first, with their numbers."""
+    found = sorted(_folder(site).glob("*.json"))
+    return [files.read_json(path) | {"number": int(path.stem)} for path in found]
 
 
 def pair_id(left: str, right: str) -> str:

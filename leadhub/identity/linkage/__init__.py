@@ -169,7 +169,7 @@ def decide(records: Records, weighed: Weighed) -> tuple[np.ndarray, np.ndarray]:
     sure = sure[~lost]
     apart = bits <= APART_BITS
     links = Links(left[sure], right[sure], bits[sure])
-    label, dropped = clusters.build(records, links, left[apart], right[apart])
+    label, dropped = clusters.build(records, links, Links(left[apart], right[apart], bits[apart]))
     status[sure[dropped]] = CONFLICT
     return status, label
 

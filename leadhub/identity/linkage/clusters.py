@@ -3,7 +3,8 @@
 Three things forbid that two records are one person: different NYSID numbers; one feed that holds each
 person once; evidence that speaks against it (relatives, whom a third record would join). A component
 that holds such a pair is built again from its strongest link to its weakest, and a link that would
-bring a forbidden pair together is left out: the weakest links give way.
+bring a forbidden pair together is left out: the weakest links give way. What a steward joined gives way to
+different NYSIDs and to what a steward parted, to nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from leadhub.identity.linkage.decisions import DECIDED_BITS
 from leadhub.identity.linkage.graph import components
 from leadhub.identity.linkage.records import NULL, Records
 
@@ -34,7 +36,7 @@ def rivals(records: Records, links: Links) -> np.ndarray:
     better, or so nearly as well that nobody could tell."""
     outdone = _losing(records, links, np.zeros(len(links.bits), dtype=bool), ~pl.col("near"))
     undecided = _losing(records, links, outdone, pl.col("rivals") > 1)
-    return outdone | undecided
+    return (outdone | undecided) & (links.bits < DECIDED_BITS)
 
 
 def _losing(records: Records, links: Links, gone: np.ndarray, rule: pl.Expr) -> np.ndarray:
@@ -84,20 +86,20 @@ def conflicted(records: Records, label: np.ndarray, left: np.ndarray, right: np.
     return np.unique(np.concatenate([twice.to_numpy(), numbers.to_numpy(), together]))
 
 
-def build(
-    records: Records, links: Links, apart_left: np.ndarray, apart_right: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster label of each record, and which links were left out to keep forbidden pairs apart."""
+def build(records: Records, links: Links, apart: Links) -> tuple[np.ndarray, np.ndarray]:
+    """Cluster label of each record, and which links were left out to keep forbidden pairs apart; `apart`:
+    pairs whose evidence speaks against one person."""
     label = components(len(records), links.left, links.right)
-    bad = conflicted(records, label, apart_left, apart_right)
+    bad = conflicted(records, label, apart.left, apart.right)
     dropped = np.zeros(len(links.bits), dtype=bool)
     doubtful = np.flatnonzero(np.isin(label[links.left], bad))
     order = doubtful[np.lexsort((links.right[doubtful], links.left[doubtful], -links.bits[doubtful]))]
     # only within one component can two records be brought together
-    inside = label[apart_left] == label[apart_right]
-    groups = _Groups(records, apart_left[inside], apart_right[inside])
+    inside = label[apart.left] == label[apart.right]
+    groups = _Groups(records, Links(apart.left[inside], apart.right[inside], apart.bits[inside]))
     for i in order:
-        dropped[i] = not groups.join(int(links.left[i]), int(links.right[i]))
+        decided = bool(links.bits[i] >= DECIDED_BITS)
+        dropped[i] = not groups.join(int(links.left[i]), int(links.right[i]), decided)
     kept = ~dropped
     return components(len(records), links.left[kept], links.right[kept]), dropped
 
@@ -105,20 +107,22 @@ def build(
 class _Groups:
     """Growing groups of records that refuse to take in a forbidden pair."""
 
-    def __init__(self, records: Records, apart_left: np.ndarray, apart_right: np.ndarray):
+    def __init__(self, records: Records, apart: Links):
         self._records = records
         self._members: dict[int, set[int]] = {}
         self._apart: dict[int, set[int]] = {}
-        for a, b in zip(apart_left.tolist(), apart_right.tolist()):
-            self._apart.setdefault(a, set()).add(b)
-            self._apart.setdefault(b, set()).add(a)
+        self._parted: dict[int, set[int]] = {}
+        for a, b, bits in zip(apart.left.tolist(), apart.right.tolist(), apart.bits.tolist()):
+            for kept in (self._apart, self._parted)[: 2 if bits <= -DECIDED_BITS else 1]:
+                kept.setdefault(a, set()).add(b)
+                kept.setdefault(b, set()).add(a)
 
-    def join(self, a: int, b: int) -> bool:
-        """Bring two records' groups together; False where a rule forbids it."""
+    def join(self, a: int, b: int, decided: bool) -> bool:
+        """Bring two records' groups together; False where a rule forbids it. `decided`: by a steward."""
         one, other = self._of(a), self._of(b)
         if one is other:
             return True
-        if self._forbidden(one, other):
+        if self._forbidden(one, other, decided):
             return False
         large, small = (one, other) if len(one) >= len(other) else (other, one)
         large |= small
@@ -129,9 +133,11 @@ class _Groups:
     def _of(self, record: int) -> set[int]:
         return self._members.setdefault(record, {record})
 
-    def _forbidden(self, one: set[int], other: set[int]) -> bool:
+    def _forbidden(self, one: set[int], other: set[int], decided: bool) -> bool:
         if len(self._numbers(one) | self._numbers(other)) > 1:
             return True
+        if decided:
+            return any(self._parted.get(member, set()) & other for member in one)
         if self._single_feeds(one) & self._single_feeds(other):
             return True
         return any(self._apart.get(member, set()) & other for member in one)

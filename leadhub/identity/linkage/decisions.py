@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from leadhub.identity.linkage.records import Records
 
@@ -51,3 +52,19 @@ def known(records: Records, decisions: list[dict[str, Any]]) -> Decided:
         .sort("a", "b")
     )
     return Decided(rows["a"].to_numpy(), rows["b"].to_numpy(), rows["one"].to_numpy())
+
+
+def held(stands: pa.Table, decisions: list[dict[str, Any]]) -> pl.DataFrame:
+    """Which decisions hold, of those that count: number, left, right, verdict, one (the same person or
+    not; null where a record is not there any more), holds. `stands`: record_id, person_id. Sorted."""
+    schema = {"number": pl.Int64, "left": pl.String, "right": pl.String, "verdict": pl.String}
+    said = pl.DataFrame([{k: d[k] for k in schema} for d in decisions], schema=schema)
+    person = pl.DataFrame(pl.from_arrow(stands)).select("record_id", "person_id")
+    both = (
+        said.sort("number")
+        .unique(["left", "right"], keep="last")
+        .join(person.rename({"record_id": "left", "person_id": "a"}), on="left", how="left")
+        .join(person.rename({"record_id": "right", "person_id": "b"}), on="right", how="left")
+    )
+    one = pl.col("a") == pl.col("b")
+    return both.select(*schema, one=one, holds=one == (pl.col("verdict") == ONE)).sort("number")
