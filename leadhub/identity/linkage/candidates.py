@@ -18,8 +18,10 @@ import pyarrow as pa
 
 from leadhub.identity import keyed
 from leadhub.identity.linkage import limits as frozen
+from leadhub.identity.linkage import sieve
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.records import NULL, Records
+from leadhub.identity.linkage.sieve import ROW_BITS
 
 #: pairs that one match key may propose, a record; and at least, where there are few records
 PAIRS_PER_RECORD = 0.5
@@ -29,8 +31,6 @@ MOST_RECORDS = 1_000
 _THREADS = 2
 #: pairs of all keys, one pair several times, that wait to be sorted together
 _MOST_WAITING = 1 << 23
-#: bits of a word that number its record; the others are the block
-_ROW_BITS = np.uint64(26)
 
 LEFT_OUT_SCHEMA = {"key": pl.String, "blocks": pl.Int64, "records": pl.Int64, "pairs": pl.Int64}
 _NONE = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint32)
@@ -109,9 +109,9 @@ def find(
     """
     total = np.int64(max(1, len(records)))
     budget = max(PAIRS_AT_LEAST, int(PAIRS_PER_RECORD * len(records)))
-    wanted = None
+    wanted, some = None, None
     if of is not None:
-        wanted = np.zeros(len(records), dtype=bool)
+        wanted, some = np.zeros(len(records), dtype=bool), records.only(np.sort(of))
         wanted[of] = True
 
     found = _Found()
@@ -121,8 +121,7 @@ def find(
     commonness = np.zeros((len(rows_of), len(records)), dtype=np.uint8)
 
     def by_key(name: str) -> _OfKey:
-        tokens = records.key(name)
-        blocks = _blocks(tokens, np.flatnonzero(_meeting(tokens, wanted)))
+        blocks = _blocks(*(_all(records, name) if some is None else sieve.meeting(records, some, name)))
         if limits is None:
             sizes, known = blocks.size, _remembered(blocks)
             cap, lost = _cap(sizes, budget)
@@ -185,32 +184,21 @@ def _sorted(values: np.ndarray) -> np.ndarray:
     return pl.Series(values).sort().to_numpy()
 
 
-def _meeting(tokens: np.ndarray, wanted: np.ndarray | None) -> np.ndarray:
-    """Of each record, whether it has a token, and one that a wanted record has."""
-    if wanted is None:
-        return tokens != NULL
-    blocks = _distinct(tokens[wanted & (tokens != NULL)] >> _ROW_BITS)
-    # most records meet none: a bit a block tells so without looking it up
-    sieve = np.zeros(1 << 20, dtype=bool)
-    sieve[blocks & np.uint64((1 << 20) - 1)] = True
-    of = tokens >> _ROW_BITS
-    likely = np.flatnonzero(sieve[of & np.uint64((1 << 20) - 1)] & (tokens != NULL))
-    meets = np.zeros(len(tokens), dtype=bool)
-    if len(blocks):
-        at = np.minimum(np.searchsorted(blocks, of[likely]), len(blocks) - 1)
-        meets[likely] = blocks[at] == of[likely]
-    return meets
+def _all(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
+    tokens = records.key(name)
+    rows = np.flatnonzero(tokens != NULL)
+    return tokens[rows] >> ROW_BITS, rows
 
 
-def _blocks(tokens: np.ndarray, rows: np.ndarray) -> _Blocks:
+def _blocks(block: np.ndarray, rows: np.ndarray) -> _Blocks:
     """Sorting words that hold the token's high bits and the row number is several times faster than
     sorting by token; two tokens that fall together propose a pair more, and no wrong link."""
-    packed = _sorted(((tokens[rows] >> _ROW_BITS) << _ROW_BITS) | rows.astype(np.uint64))
-    block = packed >> _ROW_BITS
+    packed = _sorted((block << ROW_BITS) | rows.astype(np.uint64))
+    block = packed >> ROW_BITS
     new = np.concatenate([[True], block[1:] != block[:-1]]) if len(block) else np.zeros(0, dtype=bool)
     start = np.flatnonzero(new)
     size = np.diff(np.append(start, len(block)))
-    row = (packed & ((np.uint64(1) << _ROW_BITS) - np.uint64(1))).astype(np.int32)
+    row = (packed & ((np.uint64(1) << ROW_BITS) - np.uint64(1))).astype(np.int32)
     return _Blocks(block[start], row, start, size)
 
 

@@ -8,6 +8,7 @@ linking everything (`link`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,72 +46,85 @@ def link_changes(
     """
     records = encode(table, one_per_person, schema or person(), model.tier)
     known = decisions.known(records, decided) if decided else None
-    place = pl.DataFrame({"id": records.ids, "row": np.arange(len(records), dtype=np.int64)})
-    touched = place.filter(pl.col("id").is_in(list(changed))).get_column("row").to_numpy()
-    fresh = linkage.weigh(records, model, known, limits, of=touched)
+    touched = records.ids.is_in(pl.Series(list(changed), dtype=pl.String).implode()).to_numpy()
+    fresh = linkage.weigh(records, model, known, limits, of=np.flatnonzero(touched))
     if fresh.grown or before.grown:
         return None
-    kept = _pairs_before(before, place, changed)
-    near = linkage.told(fresh.bits)
-    left = np.concatenate([fresh.left[near], kept["left_row"].to_numpy()])
-    right = np.concatenate([fresh.right[near], kept["right_row"].to_numpy()])
-    label = components(len(records), left, right)
-    again = np.zeros(len(records), dtype=bool)
-    again[touched] = True
-    again[_left_alone(before, place, changed)] = True
-    again = np.isin(label, label[again])
-    return _merged(records, again, before, kept, model, limits, known, place)
-
-
-def _pairs_before(before: linkage.Linked, place: pl.DataFrame, changed: set[str]) -> pl.DataFrame:
-    """The pairs of the earlier night whose records are both there and unchanged, with their rows."""
     pairs = pl.DataFrame(pl.from_arrow(before.pairs))
-    gone = pl.col("left").is_in(list(changed)) | pl.col("right").is_in(list(changed))
-    return (
-        pairs.filter(~gone)
-        .join(place.select(left="id", left_row="row"), on="left", maintain_order="left")
-        .join(place.select(right="id", right_row="row"), on="right", maintain_order="left")
+    left, right = (_rows(records, pairs.get_column(side)) for side in ("left", "right"))
+    there = (left != _GONE) & (right != _GONE)
+    same = there & ~touched[left] & ~touched[right]
+    # who stood in a pair with what is gone or is another now: it may have kept them together, or apart
+    alone = np.concatenate([side[~same & (side != _GONE)] for side in (left, right)])
+    kept = _Pairs(pairs.filter(same), left[same], right[same])
+    near = linkage.told(fresh.bits)
+    label = components(
+        len(records),
+        np.concatenate([fresh.left[near], kept.left]),
+        np.concatenate([fresh.right[near], kept.right]),
     )
+    touched[alone] = True
+    moved = np.zeros(len(records), dtype=bool)
+    moved[label[touched]] = True
+    return _merged(records, moved[label], before, kept, model, limits, known)
 
 
-def _left_alone(before: linkage.Linked, place: pl.DataFrame, changed: set[str]) -> np.ndarray:
-    """Rows that stood in a pair with a record that is gone or is another now: it may have kept them
-    together, or apart."""
-    pairs = pl.DataFrame(pl.from_arrow(before.pairs)).select("left", "right")
-    sides = pl.concat([pairs, pairs.select(left="right", right="left")])
-    same = place.filter(~pl.col("id").is_in(list(changed)))
-    lost = sides.join(same, left_on="right", right_on="id", how="anti")
-    return lost.join(place, left_on="left", right_on="id").get_column("row").to_numpy()
+#: no row of tonight's
+_GONE = -1
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Scored pairs, and the rows of their records."""
+
+    table: pl.DataFrame
+    left: np.ndarray
+    right: np.ndarray
+
+
+def _rows(records: Records, ids: pl.Series) -> np.ndarray:
+    place = pl.DataFrame({"id": records.ids, "row": np.arange(len(records), dtype=np.int64)})
+    found = ids.alias("id").to_frame().join(place, on="id", how="left", maintain_order="left")
+    return found.get_column("row").fill_null(_GONE).to_numpy()
 
 
 def _merged(
     records: Records,
     again: np.ndarray,
     before: linkage.Linked,
-    kept: pl.DataFrame,
+    kept: _Pairs,
     model: Model,
     limits: Limits,
     known: decisions.Decided | None,
-    place: pl.DataFrame,
 ) -> linkage.Linked:
+    """What was decided before, but for the records to be decided about again."""
     rows = np.flatnonzero(again)
     some = records.only(rows)
     weighed = linkage.weigh(some, model, _among(known, again), limits)
     status, label = linkage.decide(some, weighed)
-    pairs = pl.DataFrame(pl.from_arrow(linkage.scored(some, weighed, status)))
-    stay = kept.filter(~pl.Series(again[kept["left_row"].to_numpy()])).select(pairs.columns)
-    clusters = pl.DataFrame(pl.from_arrow(linkage.clustered(some, label)))
-    others = place.filter(~pl.Series(again)).select("id")
-    old = pl.DataFrame(pl.from_arrow(before.clusters)).join(
-        others, left_on="record_id", right_on="id", how="semi"
-    )
+    stay, shown = ~again[kept.left], linkage.told(weighed.bits)
+    scored = pl.DataFrame(pl.from_arrow(linkage.scored(some, weighed, status)))
+    left = np.concatenate([kept.left[stay], rows[weighed.left[shown]]])
+    right = np.concatenate([kept.right[stay], rows[weighed.right[shown]]])
+    # rows stand in order of their ids, and numbers are sorted sooner than text
+    pairs = pl.concat([kept.table.filter(stay), scored])[np.lexsort((right, left))]
     return linkage.Linked(
-        pairs=keyed.to_arrow(pl.concat([stay, pairs]).sort("left", "right")),
-        clusters=keyed.to_arrow(pl.concat([old, clusters]).sort("record_id")),
+        pairs=keyed.to_arrow(pairs),
+        clusters=_clusters(records, before, rows, some.ids.gather(label)),
         left_out=before.left_out,
         model=model,
         limits=limits,
     )
+
+
+def _clusters(records: Records, before: linkage.Linked, rows: np.ndarray, cluster: pl.Series) -> pa.Table:
+    """Each record's cluster of before, but for those of some rows."""
+    earlier = pl.DataFrame(pl.from_arrow(before.clusters)).select("record_id", "cluster")
+    ids = records.ids.alias("record_id").to_frame()
+    known = ids.join(earlier, on="record_id", how="left", maintain_order="left").get_column("cluster")
+    place = np.arange(len(records))
+    place[rows] = len(records) + np.arange(len(rows))
+    return linkage.clustered(records, pl.concat([known, cluster.alias("cluster")]).gather(place))
 
 
 def _among(known: decisions.Decided | None, again: np.ndarray) -> decisions.Decided | None:

@@ -111,6 +111,22 @@ class Records:
             return self.parts[name]
         return _words(self.table, name, self.order, self.apart)
 
+    def chunks(self, key: str) -> tuple[list[pa.Array], np.ndarray | None]:
+        """A match key's tokens as they lie in memory, and the record at each place (None: in order)."""
+        name = f"k_{key}"
+        whole = self.apart is None and len(self) == self.table.num_rows
+        if whole and name in self.table.column_names:
+            return self.table.column(name).chunks, self._record
+        return [pa.array(self.key(key))], None
+
+    @cached_property
+    def _record(self) -> np.ndarray | None:
+        if self.order is None:
+            return None
+        record = np.empty(len(self), dtype=np.int32)
+        record[self.order] = np.arange(len(self), dtype=np.int32)
+        return record
+
     def _combined(self, key: tuple[str, ...]) -> np.ndarray:
         mixed = np.zeros(len(self), dtype=np.uint64)
         known = np.ones(len(self), dtype=bool)
