@@ -41,6 +41,8 @@ IDENTIFIER_KINDS = (
     "address_line",
     "city",
     "zip",
+    "birth_place",
+    "occupation",
 )
 
 #: identifiers issued by one agency and quoted by others

@@ -14,7 +14,7 @@ Rules, in the order in which they act (`RULES` numbers them: a change makes new 
   "Null", "None" and single letters are names.
 - **Telephone**: last ten digits. **ZIP**: first five; a postal code of another country its letters and
   digits. **City**: letters. **Address**: house number and street without unit, direction or kind of
-  street, since clerks differ in these.
+  street, since clerks differ in these. **Birth place, occupation**: words of letters, one blank between.
 
 Every function takes and gives columns of equal length; null stays null.
 """
@@ -57,6 +57,7 @@ _STREET_KINDS = (
 )
 _DIRECTIONS = "NORTH|SOUTH|EAST|WEST|NORTHEAST|NORTHWEST|SOUTHEAST|SOUTHWEST|N|S|E|W|NE|NW|SE|SW"
 _UNIT = r"(?:\s*#|[\s,]+(?:APARTMENT|APT|UNIT|SUITE|STE|FLOOR|FLR|FL|ROOM|RM|LOT|TRLR|BLDG)\b).*$"
+_NOT_SPELLED = "UNKNOWN|UNK|NONE|N A|NA|NOT (?:KNOWN|GIVEN|PROVIDED|STATED)|REFUSED|DECLINED|OTHER"
 _NO_ADDRESS = "UNKNOWN|UNK|HOMELESS|UNDOMICILED|TRANSIENT|NO FIXED|NO ADDRESS|GENERAL DELIVERY|NONE|REFUSED"
 
 
@@ -148,9 +149,21 @@ def postal_code(values: pl.Series) -> pl.Series:
     return _drop_matching(code, r"^(?:0+|9+|UNKNOWN|NONE|UNK)$")
 
 
+def street_side(values: pl.Series) -> pl.Series:
+    """A postal code that names one side of a street: ZIP+4, or a British, Canadian or Dutch code."""
+    plain = text(values).str.replace_all(r"[^A-Z0-9]", "").str.extract(r"^(\d{9}|[A-Z0-9]{5,7})$", 1)
+    return _drop_matching(plain, r"^(?:\d{5,7}|[A-Z]+|\d{5}0000)$")
+
+
 def city(values: pl.Series) -> pl.Series:
     letters = _letters(text(values).str.replace(r"^ST\.?\s+", "SAINT"))
     return _drop_matching(letters, r"^(?:UNKNOWN|UNK|NONE|REFUSED|HOMELESS|TRANSIENT)$")
+
+
+def spelled(values: pl.Series) -> pl.Series:
+    """A place or an occupation: its words of letters."""
+    words = text(values).str.replace_all(r"[^\p{L}]+", " ").str.strip_chars().replace("", None)
+    return _drop_matching(words, rf"^(?:{_NOT_SPELLED})$")
 
 
 def nysid(values: pl.Series) -> pl.Series:
@@ -238,6 +251,8 @@ _BY_KIND = {
     "nysid": nysid,
     "address_line": address,
     "sex": sex,
+    "birth_place": spelled,
+    "occupation": spelled,
 }
 
 
@@ -254,6 +269,7 @@ def normalise(identifiers: pl.DataFrame) -> pl.DataFrame:
         made = pool.map(lambda kind: keyed.by_distinct(given.get(kind, empty), _BY_KIND[kind]), _BY_KIND)
         out = dict(zip(_BY_KIND, made))
     surname = given.get("last_name", empty)
+    out["street_side"] = keyed.by_distinct(given.get("zip", empty), street_side)
     out["last_name"] = keyed.by_distinct(surname, last_name)
     out["last_words"] = keyed.by_distinct(surname, last_words)
     stated = keyed.by_distinct(given.get("suffix", empty), suffix)

@@ -25,6 +25,21 @@ def _ending(names: pl.Series) -> pl.Series:
     return names.str.slice(-4)
 
 
+def _last_letters(names: pl.Series) -> pl.Series:
+    return names.str.slice(-3)
+
+
+def _consonants(names: pl.Series) -> pl.Series:
+    """All letters but vowels, H, W and Y: none of those that are heard least."""
+    return names.str.replace_all("[AEIOUYHW]", "").replace("", None)
+
+
+def _postal_area(codes: pl.Series) -> pl.Series:
+    """The part of a postal code that names a region: of digits all but the last two (a ZIP code's sectional
+    centre), else all but the last three characters (a British or Canadian code's district)."""
+    return codes.str.replace(r"^(?:(\d+)\d\d|(.+)...)$", "$1$2")
+
+
 def _initial(names: pl.Series) -> pl.Series:
     return names.str.slice(0, 1)
 
@@ -32,6 +47,11 @@ def _initial(names: pl.Series) -> pl.Series:
 def _word(names: pl.Series) -> pl.Series:
     """Names of more than one letter: an initial is not a name."""
     return names.set(names.str.len_chars() < 2, None)
+
+
+def _soundex(names: pl.Series) -> pl.Series:
+    """An initial has no sound."""
+    return normalise.soundex(_word(names))
 
 
 def _formatted(form: str) -> Callable[[pl.Series], pl.Series]:
@@ -101,13 +121,16 @@ def _itself(values: pl.Series) -> pl.Series:
 
 _RULES: dict[str, Callable[[pl.Series], pl.Series]] = {
     "itself": _itself,
-    "soundex": normalise.soundex,
+    "soundex": _soundex,
     "nickname_class": normalise.nickname_class,
     "beginning": _beginning,
     "ending": _ending,
+    "last_letters": _last_letters,
+    "consonants": _consonants,
     "initial": _initial,
     "word": _word,
     "house_number": normalise.house_number,
+    "postal_area": _postal_area,
     "iso": _formatted("%Y-%m-%d"),
     "year_month": _formatted("%Y-%m"),
     "year_day": _formatted("%Y//%d"),

@@ -29,15 +29,48 @@ _SEALED_ID = r"^s[0-9]+:[A-Za-z0-9+/]+={0,2}$"
 
 #: invented people whose tokens, under a public key, tell whether two installations make the same tokens
 _SPECIMENS = (
-    ("Okonkwo-Peña", "Bill", "Ray", "1984-02-29", "12 N Main St Apt 4", "14203", "(716) 555-0134", "4321"),
-    ("Smith Jr.", "JOHN", None, "1970-05-06", "9 Elm Avenue", "12207-0001", "518.555.0199", "0007"),
-    ("De la Cruz", "Mary Ann", "Q", "2001-11-12", "R.R. 2", "K1A 0B1", None, None),
-    ("UNKNOWN", "Łukasz", "Jo", "1955-01-01", "homeless", "00000", "5555555555", "0000"),
-    ("St. Testperson III", "Peggy", "Lee", None, "1500 East 7th Street", "10001", "2125550100", "9876"),
+    (
+        "Okonkwo-Peña",
+        "Bill",
+        "Ray",
+        "1984-02-29",
+        "12 N Main St Apt 4",
+        "14203",
+        "(716) 555-0134",
+        "4321",
+        "Stoke-upon-Trent",
+        "nurse",
+    ),
+    (
+        "Smith Jr.",
+        "JOHN",
+        None,
+        "1970-05-06",
+        "9 Elm Avenue",
+        "12207-0001",
+        "518.555.0199",
+        "0007",
+        "Albany, N.Y.",
+        None,
+    ),
+    ("De la Cruz", "Mary Ann", "Q", "2001-11-12", "R.R. 2", "K1A 0B1", None, None, None, "Line cook"),
+    ("UNKNOWN", "Łukasz", "Jo", "1955-01-01", "homeless", "00000", "5555555555", "0000", "Łódź", "unknown"),
+    (
+        "St. Testperson III",
+        "Peggy",
+        "Lee",
+        None,
+        "1500 East 7th Street",
+        "10001",
+        "2125550100",
+        "9876",
+        None,
+        None,
+    ),
 )
 _SPECIMEN_KINDS = (
     *("last_name", "first_name", "middle_name", "date_of_birth"),
-    *("address_line", "zip", "phone", "ssn4"),
+    *("address_line", "zip", "phone", "ssn4", "birth_place", "occupation"),
 )
 
 

@@ -66,12 +66,14 @@ def tokenise(
         "marker": pl.Series([marker(schema, tier, keys)]).new_from_index(0, frame.height),
     }
     digests, several = _digests(frame.drop("record_id"), schema, keys, tier)
+    made: dict[str, np.ndarray | None]
     if tier == "fields":
         made = {f"p_{name}": d.tokens() for name, d in digests.items()}
     else:
         made = _match_keys(digests, schema, Mac(keys.derive("token:link")), frame.height)
     made[NYSID_COLUMN] = _nysid(frame, keys)
-    named |= {name: _column(words) for name, words in made.items()}
+    nothing = pl.Series([None], dtype=pl.UInt64).new_from_index(0, frame.height)
+    named |= {name: nothing if words is None else _column(words) for name, words in made.items()}
     plain = keyed.to_arrow(pl.DataFrame({name: values.alias(name) for name, values in named.items()}))
     arrays = {f"p_{name}": lists for name, lists in several.items()}
     arrays |= dict(zip(plain.column_names, plain.columns))
@@ -80,11 +82,17 @@ def tokenise(
 
 def _match_keys(
     digests: dict[str, Digests], schema: LinkageSchema, mac: Mac, count: int
-) -> dict[str, np.ndarray]:
-    """Token column → uint64 a row, 0 where a part is missing or the value too common."""
-    labels = [hashlib.sha256(f"{schema.name}:{n}".encode()).digest()[:16] for n in schema.key_names]
-    made = {name: np.zeros(count, dtype=np.uint64) for name in schema.columns("tokens")}
-    used = {part for key in schema.match_keys for part in key}
+) -> dict[str, np.ndarray | None]:
+    """Token column → uint64 a row, 0 where a part is missing or the value too common; None for a key with
+    a part that no row has, which costs nothing."""
+    absent = {name for name, d in digests.items() if not d.words.any()}
+    keys = {
+        column: (key, hashlib.sha256(f"{schema.name}:{name}".encode()).digest()[:16])
+        for column, name, key in zip(schema.columns("tokens"), schema.key_names, schema.match_keys)
+        if not absent & set(key)
+    }
+    made = {column: np.zeros(count, dtype=np.uint64) for column in keys}
+    used = {part for key, _ in keys.values() for part in key}
 
     def fill(at: int) -> None:
         rows = slice(at, at + _CHUNK)
@@ -93,13 +101,13 @@ def _match_keys(
             name: digests[name].row_bits(rows) if schema.parts[name].by_value else schema.parts[name].bits
             for name in used
         }
-        for key, label, column in zip(schema.match_keys, labels, made.values()):
+        for column, (key, label) in keys.items():
             tokens = mac.rows(label, [words[part] for part in key])
-            column[rows] = np.where(rarity.enough(schema, key, bits), tokens, np.uint64(0))
+            made[column][rows] = np.where(rarity.enough(schema, key, bits), tokens, np.uint64(0))
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(fill, range(0, count, _CHUNK)))
-    return made
+    return {column: made.get(column) for column in schema.columns("tokens")}
 
 
 def _digests(

@@ -29,6 +29,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "address_line": ("address", "street", "street_address", "address_1", "res_street_address"),
     "city": ("town", "suburb", "city_name", "municipality"),
     "zip": ("postcode", "zip_code", "zipcode", "postal_code"),
+    "birth_place": ("birthplace", "place_of_birth", "pob"),
+    "occupation": ("job", "profession"),
     "nysid": (),
 }
 _DATE_FORMS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%d/%m/%Y", "%Y/%m/%d", "%d.%m.%Y", "%m-%d-%Y", "%d%b%Y")

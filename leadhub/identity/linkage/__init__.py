@@ -59,7 +59,8 @@ class Linked:
 
     - `pairs`: left, right (record ids, left < right), weight_bits, evidence (the level of each field),
       status: `linked`; `weak` (too little evidence); `rival` (a better or equal match in a feed that holds
-      each person once); `conflict` (it would join what cannot be one person). All but `linked` are for a
+      each person once); `conflict` (it would join what cannot be one person, or is too weak for the groups
+      that it would join). All but `linked` are for a
       steward's eyes.
     - `clusters`: record_id, feed, cluster (the smallest record id in it); every record stands in one.
     - `left_out`: key, blocks, records, pairs: blocks too large to compare.
@@ -168,7 +169,7 @@ def decide(records: Records, weighed: Weighed) -> tuple[np.ndarray, np.ndarray]:
     status[sure[lost]] = RIVAL
     sure = sure[~lost]
     apart = bits <= APART_BITS
-    links = Links(left[sure], right[sure], bits[sure])
+    links = Links(left[sure], right[sure], bits[sure] - needed[sure])
     label, dropped = clusters.build(records, links, Links(left[apart], right[apart], bits[apart]))
     status[sure[dropped]] = CONFLICT
     return status, label

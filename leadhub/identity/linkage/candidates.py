@@ -28,6 +28,10 @@ PAIRS_PER_RECORD = 0.5
 PAIRS_AT_LEAST = 1_000_000
 #: under a frozen model, a block that has grown beyond this waits for the next learning
 MOST_RECORDS = 1_000
+#: bits of a match key that no two people share by chance
+_OWN_BITS = 30.0
+#: share of pairs of one person whose records are counted as one person's
+_MOST = 0.9
 _THREADS = 2
 #: pairs of all keys, one pair several times, that wait to be sorted together
 _MOST_WAITING = 1 << 23
@@ -69,6 +73,7 @@ class _OfKey:
     grown: bool
     cap: int
     known: frozen.Sizes
+    sizes: np.ndarray
 
 
 class _Found:
@@ -119,6 +124,7 @@ def find(
         found.add(np.minimum(*also).astype(np.int64) * total + np.maximum(*also))
     rows_of = records.schema.key_names if records.tier == "tokens" else ()
     commonness = np.zeros((len(rows_of), len(records)), dtype=np.uint8)
+    own = own_keys(records)
 
     def by_key(name: str) -> _OfKey:
         blocks = _blocks(*(_all(records, name) if some is None else sieve.meeting(records, some, name)))
@@ -141,6 +147,7 @@ def find(
             grown=bool(grown.any()),
             cap=cap,
             known=known,
+            sizes=blocks.size if name in own else _NONE[1],
         )
 
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -170,7 +177,28 @@ def _learnt(records: Records, made: dict[str, _OfKey]) -> Limits:
         tokens = records.column(f"p_{name}")
         values[name] = frozen.counted(tokens, frozen.SINGLE)
         known[name], usual[name] = frozen.usual_bits(tokens)
-    return Limits(len(records), len(records.feed_names), caps, blocks, values, known, usual)
+    most = per_person(records, [m.sizes for m in made.values()])
+    return Limits(len(records), most, caps, blocks, values, known, usual)
+
+
+def own_keys(records: Records) -> tuple[str, ...]:
+    """Match keys whose blocks are one person's; none where each feed holds a person once."""
+    if records.alone.all() or records.tier == "fields":
+        return ()
+    schema = records.schema
+    named = zip(schema.key_names, schema.match_keys)
+    return tuple(name for name, key in named if schema.usual_bits(key) >= _OWN_BITS)
+
+
+def per_person(records: Records, sizes: list[np.ndarray]) -> int:
+    """How many records one person may have: one in each feed, or where a feed may hold more of them, as
+    many as most blocks of `own_keys` (`sizes`: by key) in which two of one person meet."""
+    most = [len(records.feed_names)]
+    for each in sizes:
+        pairs = np.bincount(each) * np.arange(each.max(initial=0) + 1.0) ** 2
+        pairs[:2] = 0
+        most.append(int(np.searchsorted(np.cumsum(pairs), _MOST * pairs.sum())) if pairs.sum() else 1)
+    return max(most)
 
 
 def _distinct(values: np.ndarray) -> np.ndarray:

@@ -5,10 +5,15 @@ person once; evidence that speaks against it (relatives, whom a third record wou
 that holds such a pair is built again from its strongest link to its weakest, and a link that would
 bring a forbidden pair together is left out: the weakest links give way. What a steward joined gives way to
 different NYSIDs and to what a steward parted, to nothing else.
+
+So is a link too weak for what it would join: between groups of a and of b records, a·b pairs had the chance
+to look alike, so that it takes log₂ a·b bits more than between two records (Bonferroni's correction). Else
+one wrong link in twenty makes chains of persons, where each has ten records.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,10 +92,11 @@ def conflicted(records: Records, label: np.ndarray, left: np.ndarray, right: np.
 
 
 def build(records: Records, links: Links, apart: Links) -> tuple[np.ndarray, np.ndarray]:
-    """Cluster label of each record, and which links were left out to keep forbidden pairs apart; `apart`:
-    pairs whose evidence speaks against one person."""
+    """Cluster label of each record, and which links were left out: they are too weak, or would bring a
+    forbidden pair together. The links' bits are those beyond what two records need; `apart`: pairs whose
+    evidence speaks against one person."""
     label = components(len(records), links.left, links.right)
-    bad = conflicted(records, label, apart.left, apart.right)
+    bad = np.union1d(conflicted(records, label, apart.left, apart.right), _doubted(label, links))
     dropped = np.zeros(len(links.bits), dtype=bool)
     doubtful = np.flatnonzero(np.isin(label[links.left], bad))
     order = doubtful[np.lexsort((links.right[doubtful], links.left[doubtful], -links.bits[doubtful]))]
@@ -98,10 +104,17 @@ def build(records: Records, links: Links, apart: Links) -> tuple[np.ndarray, np.
     inside = label[apart.left] == label[apart.right]
     groups = _Groups(records, Links(apart.left[inside], apart.right[inside], apart.bits[inside]))
     for i in order:
-        decided = bool(links.bits[i] >= DECIDED_BITS)
-        dropped[i] = not groups.join(int(links.left[i]), int(links.right[i]), decided)
+        dropped[i] = not groups.join(int(links.left[i]), int(links.right[i]), float(links.bits[i]))
     kept = ~dropped
     return components(len(records), links.left[kept], links.right[kept]), dropped
+
+
+def _doubted(label: np.ndarray, links: Links) -> np.ndarray:
+    """Labels of components with a link that may be too weak for what it joins."""
+    size = np.bincount(label, minlength=1)
+    most = np.log2(np.maximum(1, (size // 2) * (size - size // 2)))
+    of = label[links.left]
+    return np.unique(of[links.bits < most[of]])
 
 
 class _Groups:
@@ -117,12 +130,13 @@ class _Groups:
                 kept.setdefault(a, set()).add(b)
                 kept.setdefault(b, set()).add(a)
 
-    def join(self, a: int, b: int, decided: bool) -> bool:
-        """Bring two records' groups together; False where a rule forbids it. `decided`: by a steward."""
+    def join(self, a: int, b: int, bits: float) -> bool:
+        """Bring two records' groups together; False where a rule forbids it."""
         one, other = self._of(a), self._of(b)
         if one is other:
             return True
-        if self._forbidden(one, other, decided):
+        weak = bits < math.log2(len(one) * len(other))
+        if weak or self._forbidden(one, other, bits >= DECIDED_BITS):
             return False
         large, small = (one, other) if len(one) >= len(other) else (other, one)
         large |= small

@@ -203,8 +203,7 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
     shared, both = np.empty((2, words, count), dtype=np.uint32)
     least = np.full(count, _NONE, dtype=np.uint8)
     beyond = np.zeros(count, dtype=np.float32)
-    # a person may have a record in each feed
-    ordinary = np.uint8(np.ceil(np.log2(max(2, pairs.limits.feeds))))
+    ordinary = np.uint8(np.ceil(np.log2(max(2, pairs.limits.per_person))))
     told = _told(schema, pairs.limits.records)
     # a word of keys at a time: the rows of all keys would be the largest thing in memory
     for word, at in enumerate(range(0, len(names), _WORD)):

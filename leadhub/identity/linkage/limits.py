@@ -26,13 +26,13 @@ Sizes = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Limits:
-    """`records`, `feeds`: how many there were. `caps`: match key → records of the largest block compared.
-    `blocks`: match key → (block, records), sorted by block (`candidates.block_of`). `values`: part →
-    (token, records), sorted by token; `known`: part → records that have it; `usual`: part → bits of
-    agreement by chance."""
+    """`records`: how many there were; `per_person`: how many of them one person may have. `caps`: match key
+    → records of the largest block compared. `blocks`: match key → (block, records), sorted by block
+    (`candidates.block_of`). `values`: part → (token, records), sorted by token; `known`: part → records
+    that have it; `usual`: part → bits of agreement by chance."""
 
     records: int
-    feeds: int
+    per_person: int
     caps: dict[str, int]
     blocks: dict[str, Sizes]
     values: dict[str, Sizes] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Limits:
 
     def facts(self) -> dict[str, Any]:
         """What is no token; the rest is `table`."""
-        return {k: getattr(self, k) for k in ("records", "feeds", "caps", "known", "usual")}
+        return {k: getattr(self, k) for k in ("records", "per_person", "caps", "known", "usual")}
 
     def table(self) -> pa.Table:
         """what, token, records: for the linkage zone alone, as tokens are."""

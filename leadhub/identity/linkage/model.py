@@ -27,8 +27,9 @@ from leadhub.identity.linkage.schema import Field, LinkageSchema, Tier
 
 #: to start with, pairs of relatives for each pair of one person: a household of three in the same feeds
 RELATIVES = 4.0
-#: rarity that tells nothing against relatives: they share a rare surname as they would a common one
-INHERITED = ("last", "beyond")
+#: rarity that tells nothing against relatives: they share a rare surname, or place that they come from, as
+#: they would a common one
+INHERITED = ("last", "birth_place", "beyond")
 #: the same fingerprint-based number: beyond doubt, whatever else differs
 NYSID_BITS = 64.0
 

@@ -91,7 +91,8 @@ class Records:
     @property
     def rare_parts(self) -> tuple[str, ...]:
         """Parts whose values' frequencies are weighed; in tier `tokens`, how common a token is says it."""
-        return ("last", "first") if self.tier == "fields" else ()
+        weighed = (field.rare for field in self.schema.fields.values())
+        return tuple(part for part in weighed if part) if self.tier == "fields" else ()
 
     @property
     def key_names(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ UNKNOWN, DIFFER = 0, 1
 MOST_KEYS = 128
 
 #: kinds that say the same: their bits do not add up
-_SAME_SOURCE = {"birth_year": "date_of_birth", "city": "zip"}
+_SAME_SOURCE = {"birth_year": "date_of_birth", "city": "zip", "street_side": "zip"}
 
 
 class Part(Facts):
@@ -102,11 +102,13 @@ class Level(Odds):
 class Field(Facts):
     """Comparable where both records have one of the parts `known_by`; not compared at all where the field
     `unless_known` is comparable, or where another field stands at the level that `void_where` names.
+    `rare`: in tier `fields`, the part whose frequency is weighed where two agree at the strictest level.
     `most_against`: the most bits that it may say against a match, whatever is learnt."""
 
     known_by: tuple[str, ...]
     unless_known: str | None = None
     void_where: dict[str, str] = Key(default_factory=dict)
+    rare: str | None = None
     most_against: float | None = Key(default=None, gt=0)
     differ: Odds
     levels: dict[str, Level]
@@ -172,7 +174,7 @@ class LinkageSchema(Facts):
     def _named_parts(self) -> list[tuple[str, tuple[str, ...]]]:
         named = [(f"part [{n}]", p.implies) for n, p in self.parts.items()]
         for name, field in self.fields.items():
-            named.append((f"field [{name}]", field.known_by))
+            named.append((f"field [{name}]", (*field.known_by, *filter(None, [field.rare]))))
             named += [
                 (f"level [{name}.{n}]", parts) for n, level in field.levels.items() for parts in level.equal
             ]

@@ -158,18 +158,17 @@ def rarity(
 ) -> dict[str, np.ndarray]:
     """Bits that a pair gains because what it shares is rarer than usual, and loses where it is commoner.
 
-    Tier `fields`: for surname and given name where they are equal, by the frequency of the keyed value.
+    Tier `fields`: where fields that the schema calls `rare` are equal, by the frequency of the keyed value.
     Tier `tokens`: see `Compared`.
     """
     if records.tier == "tokens":
         return {"excess": -compared.excess.astype(np.float32), "beyond": compared.beyond}
     found = {}
-    for name in records.rare_parts:
-        field = records.schema.fields[name]
-        row = list(records.schema.fields).index(name)
-        bits = limits.value_bits(name, records.column(f"p_{name}"))
-        exact = compared.codes[row] == len(field.names) - 1
-        found[name] = np.where(exact, bits[left], np.float32(0))
+    for field, codes in zip(records.schema.fields.values(), compared.codes):
+        if field.rare:
+            bits = limits.value_bits(field.rare, records.column(f"p_{field.rare}"))
+            exact = codes == len(field.names) - 1
+            found[field.rare] = np.where(exact, bits[left], np.float32(0))
     return found
 
 

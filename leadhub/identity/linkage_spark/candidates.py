@@ -48,9 +48,11 @@ def find(frames: Frames, decided: Decided | None = None) -> Candidates:
     """All pairs that share a key and may be one person, and the `decided` ones."""
     head = frames.head
     blocks = frames.keep(_blocks(frames, decided))
-    caps, left_out = _caps(head, blocks)
+    caps, left_out, most = _caps(head, blocks)
     capped = blocks.join(F.broadcast(_keys(frames, caps)), "key")
-    proposed = _proposed(head, capped.where("size BETWEEN 2 AND cap"), f"{_APT} OR (a.asked AND b.asked)")
+    proposed = _proposed(
+        head, capped.where("size BETWEEN 2 AND cap"), f"{_APT} OR (a.asked AND b.asked)", most
+    )
     if decided is not None:
         proposed = proposed.unionByName(_asked(frames, decided))
     pairs = _once(head, proposed)
@@ -58,7 +60,7 @@ def find(frames: Frames, decided: Decided | None = None) -> Candidates:
     silent = [i for i, name in enumerate(head.schema.key_names) if name in set(left_out["key"].to_pylist())]
     if masks(head) and silent:
         large = capped.where(F.col("size") > F.col("cap")).where(F.col("key").isin(silent))
-        pairs = _once(head, pairs.unionByName(_also_shared(head, frames.keep(pairs), large)))
+        pairs = _once(head, pairs.unionByName(_also_shared(head, frames.keep(pairs), large, most)))
     return Candidates(frames.keep(pairs.where("apt").drop("apt")), left_out)
 
 
@@ -88,22 +90,24 @@ def _block(head: Records, number: int, name: str) -> str:
     return f"CASE WHEN {known} THEN xxhash64({', '.join(parts)}) END"
 
 
-def _caps(head: Records, blocks: DataFrame) -> tuple[np.ndarray, pa.Table]:
-    """The largest block of each key that proposes pairs, and what is left out."""
+def _caps(head: Records, blocks: DataFrame) -> tuple[np.ndarray, pa.Table, int]:
+    """The largest block of each key that proposes pairs, what is left out, and how many records one person
+    may have."""
     budget = max(candidates.PAIRS_AT_LEAST, int(candidates.PAIRS_PER_RECORD * len(head)))
     counted = blocks.where("size > 1").groupBy("key", "size").agg(F.count("*").alias("records"))
     said = pl.DataFrame(pl.from_arrow(counted.toArrow()))
-    caps, left_out = [], []
+    caps, left_out, own = [], [], []
     for number, name in enumerate(head.key_names):
         mine = said.filter(pl.col("key") == number)
         size = mine.get_column("size").to_numpy().astype(np.int64)
         sizes = np.repeat(size, mine.get_column("records").to_numpy() // size)
         cap, lost = candidates._cap(sizes, budget)
         caps.append(cap)
+        own += [sizes] if name in candidates.own_keys(head) else []
         if len(lost):
             left_out.append((name, len(lost), int(lost.sum()), int((lost * (lost - 1) // 2).sum())))
     table = pl.DataFrame(left_out, schema=candidates.LEFT_OUT_SCHEMA, orient="row")
-    return np.array(caps, dtype=np.int64), keyed.to_arrow(table)
+    return np.array(caps, dtype=np.int64), keyed.to_arrow(table), candidates.per_person(head, own)
 
 
 def _keys(frames: Frames, caps: np.ndarray) -> DataFrame:
@@ -119,17 +123,17 @@ def _keys(frames: Frames, caps: np.ndarray) -> DataFrame:
     )
 
 
-def _proposed(head: Records, blocks: DataFrame, apt: str) -> DataFrame:
+def _proposed(head: Records, blocks: DataFrame, apt: str, most: int) -> DataFrame:
     """One row for each key that two records share."""
     a, b = blocks.alias("a"), blocks.alias("b")
     on = f"a.key = b.key AND a.block = b.block AND a.row < b.row AND ({apt})"
     pairs = a.join(b, F.expr(on)).selectExpr("a.*", "a.row AS left", "b.row AS right", f"({_APT}) AS apt")
-    return pairs.selectExpr("left", "right", "apt", *_by_key(head))
+    return pairs.selectExpr("left", "right", "apt", *_by_key(head, most))
 
 
-def _by_key(head: Records) -> list[str]:
+def _by_key(head: Records, most: int) -> list[str]:
     """In tier `tokens`, of a key that a pair shares: its bit, and what it tells about rarity
-    (`comparison._by_keys`)."""
+    (`comparison._by_keys`); `most`: how many records one person may have."""
     if not masks(head):
         return []
     count, least = len(head.schema.key_names), head.schema.least_bits
@@ -138,7 +142,7 @@ def _by_key(head: Records) -> list[str]:
         f"THEN shiftleft(1L, key - {WORD * i}) ELSE 0L END AS shared_{i}"
         for i in range(masks(head))
     ]
-    ordinary = int(np.ceil(np.log2(max(2, len(head.feed_names)))))
+    ordinary = int(np.ceil(np.log2(max(2, most))))
     unseen = float(np.log2(max(2, len(head))) + comparison._UNSEEN_BITS)
     # log₂ rounded up, in whole numbers: a floating-point logarithm of a power of two may lie above it
     common = "CASE WHEN size > 1 THEN length(bin(size - 1)) ELSE 0 END"
@@ -156,12 +160,12 @@ def _asked(frames: Frames, decided: Decided) -> DataFrame:
     return made.selectExpr("left", "right", "true AS apt", *nothing, *rare)
 
 
-def _also_shared(head: Records, pairs: DataFrame, blocks: DataFrame) -> DataFrame:
+def _also_shared(head: Records, pairs: DataFrame, blocks: DataFrame, most: int) -> DataFrame:
     """What pairs share in blocks that proposed none."""
     bare = pairs.select("left", "right", "apt").alias("p")
     met = bare.join(blocks.alias("a"), F.expr("p.left = a.row"))
     met = met.join(blocks.alias("b"), F.expr("p.right = b.row AND a.key = b.key AND a.block = b.block"))
-    return met.selectExpr("p.*", "a.*").selectExpr("left", "right", "apt", *_by_key(head))
+    return met.selectExpr("p.*", "a.*").selectExpr("left", "right", "apt", *_by_key(head, most))
 
 
 def _once(head: Records, proposed: DataFrame) -> DataFrame:

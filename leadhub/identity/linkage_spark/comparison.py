@@ -1,9 +1,7 @@
 """How far two records agree, as SQL made from the linkage schema: the codes of `linkage.comparison`.
 
 Tier `fields`: each level is a condition on tokens, each field one CASE over its levels. Parts with several
-values agree where their arrays overlap. The single-machine engine passes over values that share what more
-than `neighbours._MOST_ALIKE` others have; here there is no such limit, so that beyond it more pairs are
-found alike.
+values agree where their arrays overlap.
 
 Tier `tokens`: which keys a pair shares and which it could share are bit masks; the distinct patterns of
 them, few beside the pairs, are deduced on the driver by `comparison.deduce`, and joined back.
@@ -25,8 +23,6 @@ from leadhub.identity.linkage.schema import DIFFER, UNKNOWN
 from leadhub.identity.linkage_spark.candidates import BY_KEY, WORD, masks
 from leadhub.identity.linkage_spark.frames import Frames
 
-#: fields that weigh by the frequency of their value in tier `fields`, as in `training.rarity`
-BY_VALUE = ("last", "first")
 _NYSID = ("l.nysid = r.nysid AS same_nysid", "l.nysid <> r.nysid AS other_nysid")
 
 
@@ -49,18 +45,21 @@ def compare(frames: Frames, pairs: DataFrame) -> Compared:
     if frames.head.tier == "tokens":
         return _by_keys(frames, pairs)
     fields = frames.head.schema.fields
-    compared = field_codes(frames.head, _with_value_bits(frames.rows), pairs)
-    exact = [f"c_{name} = {len(fields[name].names) - 1}" for name in BY_VALUE]
+    compared = field_codes(frames.head, _with_value_bits(frames), pairs)
     rare = [
-        f"CASE WHEN {e} THEN bits_{n} ELSE CAST(0 AS FLOAT) END AS r_{n}" for e, n in zip(exact, BY_VALUE)
+        f"CASE WHEN c_{name} = {len(field.names) - 1} THEN coalesce(bits_{field.rare}, CAST(0 AS FLOAT)) "
+        f"ELSE CAST(0 AS FLOAT) END AS r_{field.rare}"
+        for name, field in fields.items()
+        if field.rare
     ]
     bare = [c for c in compared.columns if not c.startswith("bits_")]
-    return Compared(frames.keep(compared.selectExpr(*bare, *rare)), tuple(fields), BY_VALUE)
+    made = frames.keep(compared.selectExpr(*bare, *rare))
+    return Compared(made, tuple(fields), frames.head.rare_parts)
 
 
 def field_codes(head: Records, rows: DataFrame, pairs: DataFrame) -> DataFrame:
     """Codes of pairs (left, right) in tier `fields`: left, right, same_nysid, other_nysid, `c_<field>`, and
-    `bits_<field>` of the left record where `rows` has them."""
+    `bits_<part>` of the left record where `rows` has them."""
     met = (
         pairs.alias("p")
         .join(rows.alias("l"), F.expr("p.left = l.row"))
@@ -119,9 +118,10 @@ def _any_of(alternatives: tuple[tuple[str, ...], ...]) -> str:
     return " OR ".join("(" + " AND ".join(f"equal_{p}" for p in parts) + ")" for parts in alternatives)
 
 
-def _with_value_bits(rows: DataFrame) -> DataFrame:
-    """With `bits_<field>`: how much rarer a record's value is than usual (`training._value_bits`)."""
-    for name in BY_VALUE:
+def _with_value_bits(frames: Frames) -> DataFrame:
+    """With `bits_<part>`: how much rarer a record's value is than usual (`Limits.value_bits`)."""
+    rows = frames.rows
+    for name in frames.head.rare_parts:
         counts = rows.where(f"p_{name} IS NOT NULL").groupBy(f"p_{name}").agg(F.count("*").alias("records"))
         whole = counts.selectExpr(
             "CAST(sum(records) AS DOUBLE) AS known", "sum(CAST(records AS DOUBLE) * records) AS squares"

@@ -24,7 +24,7 @@ NO_LIMITS = Limits(2, 1, {}, {})
 
 
 def encoded(rows: list[dict], tier: str):
-    kinds = dict.fromkeys([*people.KINDS, "city", "sex", "birth_year"])
+    kinds = dict.fromkeys([*people.KINDS, "city", "sex", "birth_year", "birth_place", "occupation"])
     kinds.pop("date_of_birth", None)
     fields = [
         ("record_id", pa.string()),
@@ -58,6 +58,8 @@ ANN = {
     "phone": "7165550134",
     "ssn4": "0420",
     "sex": "M",
+    "birth_place": "Stoke-upon-Trent",
+    "occupation": "association football player",
 }
 
 
@@ -93,6 +95,13 @@ ANN = {
         ({"address_line": "99 Oak Ave", "city": "Albany"}, "address", "near"),
         ({"phone": "7165550199"}, "phone", "differ"),
         ({"ssn4": None}, "ssn4", None),
+        ({"middle_name": "Lea"}, "middle", "alike"),
+        ({"address_line": None, "city": None, "zip": "14299"}, "address", "region"),
+        ({"birth_place": "STOKE UPON TRENT"}, "birth_place", "exact"),
+        ({"birth_place": "Stoke-on-Trent"}, "birth_place", "words"),
+        ({"birth_place": "Leeds"}, "birth_place", "differ"),
+        ({"birth_place": "unknown"}, "birth_place", None),
+        ({"occupation": "football coach"}, "occupation", "words"),
     ],
 )
 def test_levels_of_tier_fields(changed, field, level):

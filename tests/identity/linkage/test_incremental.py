@@ -125,7 +125,7 @@ def test_a_block_that_has_grown_too_large_asks_for_everything(monkeypatch):
     model, held = frozen("tokens")
     monkeypatch.setattr(candidates, "MOST_RECORDS", 1)
     state = dict.fromkeys(versions("tokens")[0].get_column("record_id").to_list(), 0)
-    narrow = limits.Limits(held.records, held.feeds, dict.fromkeys(held.caps, 1), {})
+    narrow = limits.Limits(held.records, held.per_person, dict.fromkeys(held.caps, 1), {})
     before = link("tokens", {}, model, narrow, [])
     changes = {"changed": set(state), "before": before, "one_per_person": ONE, "model": model}
     assert link_changes(table("tokens", state), **changes, limits=narrow) is None

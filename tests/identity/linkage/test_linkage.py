@@ -13,6 +13,9 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.identity import tokens
 from leadhub.identity.linkage import candidates, link
+from leadhub.identity.linkage import clusters as clustering
+from leadhub.identity.linkage.clusters import Links
+from leadhub.identity.linkage.records import encode
 from leadhub.identity.linkage.schema import person
 from tests.identity import people
 
@@ -242,6 +245,27 @@ def test_quality_on_a_county_of_families_twins_and_careless_clerks(noise, single
     precision, found = people.quality(linked.clusters, truth)
     assert precision >= least[0]
     assert found >= least[1]
+
+
+@pytest.mark.parametrize(("bits", "together"), [(3.0, 2), (5.0, 1)])
+def test_a_link_between_groups_must_be_stronger_the_more_pairs_could_have_been_it(bits, together):
+    """Two persons of four records each: sixteen pairs had the chance to look alike, log2 16 = 4."""
+    table = records(*({"record_id": f"r{i}", **NAME} for i in range(8)))
+    among = encode(table, frozenset(), person())
+    left, right = np.array([0, 0, 0, 4, 4, 4, 3]), np.array([1, 2, 3, 5, 6, 7, 4])
+    links = Links(left, right, np.array([9.0] * 6 + [bits]))
+    label, dropped = clustering.build(among, links, Links(left[:0], left[:0], links.bits[:0]))
+    assert len(set(label.tolist())) == together
+    assert dropped.tolist() == [False] * 6 + [together == 2]
+
+
+def test_how_many_records_one_person_may_have_is_seen_in_blocks_that_no_two_people_share():
+    one = {c: "n" for c in NAME}
+    table = records(*({"record_id": f"r{i}", "feed": "f", **one} for i in range(9)))
+    several = encode(table, frozenset(), person())
+    assert candidates.find(several).limits.per_person == 9
+    once = encode(table, frozenset("f"), person())
+    assert candidates.find(once).limits.per_person == 1
 
 
 def test_two_whom_the_evidence_keeps_apart_are_not_joined_by_a_third():
