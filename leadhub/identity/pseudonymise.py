@@ -21,6 +21,7 @@ from typing import Literal
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
@@ -29,6 +30,21 @@ from leadhub.identity import keyed, sealing, tokens
 from leadhub.identity.linkage.schema import Tier
 
 _BOOLEANS = {"y": "true", "n": "false", "1": "true", "0": "false", "t": "true", "f": "false"}
+
+
+@dataclass(frozen=True)
+class Linkable:
+    """Which persons linkage may use, by their sealed number `key`: where `listed`, those in `ids`, else all
+    others."""
+
+    key: str
+    ids: pl.Series
+    listed: bool
+
+    def among(self, sealed: pl.Series) -> pl.Series:
+        """Of each person, whether they may be linked."""
+        named = sealed.is_in(self.ids.implode())
+        return named if self.listed else ~named
 
 
 @dataclass(frozen=True)
@@ -49,8 +65,10 @@ def pseudonymise(
     night: str,
     keys: Keys,
     tier: Tier = "tokens",
+    linkable: Linkable | None = None,
 ) -> Pseudonymised:
-    """`rows`: accepted rows with the contract's columns, typed; further columns (`_row`) are dropped.
+    """`rows`: accepted rows with the contract's columns, typed; further columns (`_row`) are dropped. Those
+    not `linkable` have a row in the token table, so as to be persons, and no token.
 
     Raises: TerminalError `state_invalid` where a contract column is absent, or a key is null or stands
     twice.
@@ -72,7 +90,8 @@ def pseudonymise(
         columns |= _passed_on(rows.column(column.name), column, agency, keys)
     columns["landed_on"] = pa.array([night] * rows.num_rows, pa.string())
     kept = keyed.to_arrow(pl.DataFrame(pl.from_arrow(pa.table(columns))).sort("record_id"))
-    return Pseudonymised(kept, _tokens(rows, ids, facts, feed, keys, tier))
+    usable = linkable.among(keyed.to_series(columns[linkable.key])) if linkable else None
+    return Pseudonymised(kept, _tokens(rows, ids, facts, feed, keys, tier, usable))
 
 
 def _passed_on(
@@ -93,11 +112,21 @@ def _passed_on(
 
 
 def _tokens(
-    rows: pa.Table, ids: pa.Array, facts: TableFacts, feed: str, keys: Keys, tier: Tier
+    rows: pa.Table,
+    ids: pa.Array,
+    facts: TableFacts,
+    feed: str,
+    keys: Keys,
+    tier: Tier,
+    usable: pl.Series | None,
 ) -> pa.Table | None:
     if not facts.holds_persons:
         return None
     named = {c.kind: rows.column(c.name) for c in facts.columns if c.kind in IDENTIFIER_KINDS}
+    if usable is not None:
+        # what may not be linked never reaches the tokeniser
+        nothing = {kind: pa.scalar(None, values.type) for kind, values in named.items()}
+        named = {k: pc.if_else(usable.to_arrow(), v, nothing[k]) for k, v in named.items()}
     identifiers = pa.table({"record_id": ids, **named})
     return tokens.stored(tokens.tokenise(identifiers, feed=feed, keys=keys, tier=tier))
 

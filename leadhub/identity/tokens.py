@@ -154,6 +154,15 @@ def stored(table: pa.Table) -> pa.Table:
     return table
 
 
+def without(table: pa.Table, record_ids: pl.Series) -> pa.Table:
+    """The table with these records' tokens gone."""
+    frame = pl.DataFrame(pl.from_arrow(table))
+    barred = pl.col("record_id").is_in(record_ids.implode())
+    kept = ("record_id", "feed", "marker")
+    blank = (pl.when(~barred).then(pl.col(c)).alias(c) for c in frame.columns if c not in kept)
+    return keyed.to_arrow(frame.with_columns(*blank))
+
+
 def _coded(values: pl.Series) -> tuple[np.ndarray, pl.Series]:
     codes, once = keyed.distinct(values)
     return codes.cast(pl.Int64).fill_null(-1).to_numpy(), once

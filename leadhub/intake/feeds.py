@@ -42,6 +42,16 @@ class DropRules(Facts):
     grace_minutes: int = Field(default=60, ge=0)
 
 
+class LinkageConsent(Facts):
+    """The consent without which a client may not be linked, in the words of the consent registry."""
+
+    recipient: str
+    category: str
+    purposes: list[str] = Field(min_length=1)
+    part2_types: list[str] = Field(min_length=1)
+    other_types: list[str] = []
+
+
 class Feed(Facts):
     """One feed. `tables` keep the order in which references point: parents first."""
 
@@ -71,6 +81,8 @@ class Feed(Facts):
     retention_days: int = Field(default=30, ge=1)
     #: the source holds each person once
     one_record_per_person: bool = False
+    #: asked of every client before their record is tokenised; absent: the agreement asks for none
+    linkage_consent: LinkageConsent | None = None
     tables: dict[str, TableMapping]
     drop: DropRules | None = None
 

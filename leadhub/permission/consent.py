@@ -18,23 +18,34 @@ A line is one recipient × category of a signed document. It does not count wher
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import polars as pl
 import pyarrow as pa
 
 from leadhub.foundation import files
-from leadhub.permission.agreements import Agreement
 
 #: the type that is bound to the proceeding it names
 PROCEEDING = "PART2_CJ_2_35"
 _CLIENT = ["feed", "client_id"]
 
 
+class Asks(Protocol):
+    """Who asks for which consent (an `Agreement`; for linkage, a feed)."""
+
+    @property
+    def partner(self) -> str: ...
+
+    #: an `agreements.ConsentRule`, or what has its facts
+    @property
+    def consent(self) -> Any: ...
+
+
 def judged(
     consents: pa.Table,
     clients: pa.Table,
-    agreement: Agreement,
+    agreement: Asks,
     *,
     at: datetime,
     time_zone: str,
@@ -136,7 +147,7 @@ def _dispositions(justice_events: pa.Table | None) -> pl.DataFrame:
 def active(
     consents: pa.Table,
     clients: pa.Table,
-    agreement: Agreement,
+    agreement: Asks,
     *,
     at: datetime,
     time_zone: str,

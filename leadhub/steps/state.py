@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import polars as pl
 import pyarrow as pa
 
 from leadhub.foundation import clock, failpoints
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.identity import pseudonymise as pseudonyms
+from leadhub.identity import tokens as linkage_tokens
+from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop
+from leadhub.permission import linking
 from leadhub.steps import judgement
 from leadhub.steps.ingest import Receipt, base_of, core_table
 from leadhub.steps.site import Site
@@ -40,8 +44,13 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
         if not drops:
             tables = {t: {**c, "upserted": 0, "removed": 0} for t, c in base["tables"].items()}
         else:
-            for name in feed.tables:
-                tables[name], tokens = _advance(site, feed, name, base, drops, again, night)
+            facts, states = site.facts(feed), dict[str, pa.Table]()
+            # what bars a person from linkage is known before they are tokenised
+            for name in sorted(feed.tables, key=lambda t: facts[t].holds_persons):
+                may = _linkable(site, feed, states) if facts[name].holds_persons else None
+                tables[name], states[name], tokens = _advance(
+                    site, feed, name, base, drops, again, night, may
+                )
                 if tokens is not None:
                     token_file = site.lake.write_tokens(feed_id, tokens)
                 failpoints.reach("pseudonymise.between_tables")
@@ -62,9 +71,17 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
 
 
 def _advance(
-    site: Site, feed: Feed, name: str, base: Receipt, drops: list[Drop], again: set[str], night: str
-) -> tuple[dict[str, int], pa.Table | None]:
-    """One table through the night's drops, from the base version to a new one.
+    site: Site,
+    feed: Feed,
+    name: str,
+    base: Receipt,
+    drops: list[Drop],
+    again: set[str],
+    night: str,
+    linkable: Linkable | None,
+) -> tuple[dict[str, int], pa.Table, pa.Table | None]:
+    """One table through the night's drops, from the base version to a new one: its counts, its rows, and of
+    persons their tokens.
 
     Of drops judged `again` only the rows count, not what their source held then.
     """
@@ -87,6 +104,7 @@ def _advance(
             night=night,
             keys=site.keys,
             tier=site.settings.linkage_tier,
+            linkable=linkable,
         )
         source_ids = None
         if drop.drop_id not in again and site.landing.path(drop, f"accepted/keys.{name}").exists():
@@ -105,7 +123,15 @@ def _advance(
         raise TerminalError("state_invalid", f"[{feed.id}] sent no rows member for its table [{name}]")
     version = site.lake.write(core, state)
     counts = {"version": version, "rows": state.num_rows, "upserted": upserted, "removed": removed}
-    return counts, tokens
+    if tokens is not None and linkable:
+        barred = ~linkable.among(pl.Series(state.column(linkable.key).to_pylist(), dtype=pl.String))
+        ids = pl.Series(state.column("record_id").to_pylist(), dtype=pl.String)
+        tokens = linkage_tokens.without(tokens, ids.filter(barred))
+    return counts, state, tokens
+
+
+def _linkable(site: Site, feed: Feed, states: dict[str, pa.Table]) -> Linkable | None:
+    return linking.linkable(feed, states, at=clock.now(), time_zone=site.settings.time_zone)
 
 
 def close(site: Site, feed_id: str, night: str) -> Receipt:

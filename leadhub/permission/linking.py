@@ -1,0 +1,73 @@
+"""Whose records linkage may not use: forbidden evidence is never made into tokens.
+
+- **Sealed**: a defendant of whom the office holds sealed cases alone. CPL 160.50 seals the record of the
+  case, and that the office knows the person is part of it; an open case keeps the person linkable.
+- **Not consented**: where a feed's agreement asks for it (`linkage_consent` in `feeds/<id>.yaml`), a client
+  of whom no consent of the types it names counts now (42 CFR 2.31; `consent` says what counts). A provider
+  whose hub is a qualified service organisation may do without (42 CFR 2.12(c)(4)).
+
+Both are judged anew with every drop of the feed. Who may be linked again is so from the night on which the
+source sends the record again: until then nothing is there to make tokens of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+import pyarrow as pa
+
+from leadhub.identity.pseudonymise import Linkable
+from leadhub.intake.feeds import Feed, LinkageConsent
+from leadhub.permission import consent
+
+
+@dataclass(frozen=True)
+class _Asks:
+    """What `consent.judged` reads of an agreement."""
+
+    partner: str
+    consent: LinkageConsent
+
+
+def linkable(feed: Feed, tables: dict[str, pa.Table], *, at: datetime, time_zone: str) -> Linkable | None:
+    """Of the feed's persons, from its other state tables; None where all may be linked."""
+    if "dispositions" in tables and "cases" in tables:
+        return Linkable("defendant_id", _sealed(tables["cases"], tables["dispositions"]), listed=False)
+    if feed.linkage_consent is None:
+        return None
+    consenting = _consenting(feed.linkage_consent, tables, at, time_zone)
+    return Linkable("client_id", consenting, listed=True)
+
+
+def _sealed(cases: pa.Table, dispositions: pa.Table) -> pl.Series:
+    """Defendants all of whose cases are sealed."""
+    sealed = _frame(dispositions).filter(pl.col("sealed_under").is_not_null()).select("da_case_no").unique()
+    case = _frame(cases).select("da_case_no", "defendant_id")
+    still_open = case.join(sealed, on="da_case_no", how="anti").select("defendant_id")
+    return case.join(still_open, on="defendant_id", how="anti").get_column("defendant_id").unique().sort()
+
+
+def _consenting(
+    rule: LinkageConsent, tables: dict[str, pa.Table], at: datetime, time_zone: str
+) -> pl.Series:
+    # of the clients themselves nothing is known yet: all are held to the stricter rule, Part 2's
+    nobody = pa.table({n: pa.array([], pa.string()) for n in ("feed", "client_id")})
+    nobody = nobody.append_column("part2_program", pa.array([], pa.bool_()))
+    named = {
+        n: t.append_column("feed", pa.array([""] * t.num_rows, pa.string())) for n, t in tables.items()
+    }
+    lines = consent.active(
+        named["consents"],
+        nobody,
+        _Asks(rule.recipient, rule),
+        at=at,
+        time_zone=time_zone,
+        episodes=named.get("episodes"),
+    )
+    return lines.get_column("client_id").unique().sort()
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(table))
