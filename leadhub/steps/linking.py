@@ -18,7 +18,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.identity import crosswalk, keyed, linkage
 from leadhub.identity.linkage import incremental
-from leadhub.steps import models, review
+from leadhub.steps import models, numbers, review
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.night import SCOPE, closed_feeds
 from leadhub.steps.site import Site
@@ -29,12 +29,19 @@ MOST_CHANGED = 0.2
 
 @dataclass(frozen=True)
 class Tonight:
-    """Token files by feed, all their rows, and what else decides how records are linked."""
+    """Token files by feed, all their rows, and what else decides how records are linked: `numbers` that
+    join two (`shared_numbers`), and what stewards `decided`."""
 
     files: dict[str, str]
     table: pa.Table
     one_per_person: frozenset[str]
+    numbers: list[dict[str, Any]]
     decided: list[dict[str, Any]]
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """Of a pair the last word counts: the steward's."""
+        return [*self.numbers, *self.decided]
 
 
 def link(site: Site, night: str) -> Receipt:
@@ -97,14 +104,19 @@ def gather(site: Site, feeds: dict[str, Receipt], night: str) -> Tonight:
         files,
         pa.concat_tables(site.lake.read_tokens(name) for name in files.values()),
         frozenset(f for f in feeds if site.feeds[f].one_record_per_person),
+        numbers.joined(site, _versions(feeds)),
         review.made(site),
     )
+
+
+def _versions(feeds: dict[str, Receipt]) -> dict[str, dict[str, int]]:
+    return {f: {t: c["version"] for t, c in r["tables"].items()} for f, r in feeds.items()}
 
 
 def _linked(site: Site, base: Receipt, tonight: Tonight) -> tuple[linkage.Linked, int]:
     """And how many records were compared anew."""
     frozen = models.in_force(site, base, tonight.table.num_rows)
-    facts: dict[str, Any] = {"one_per_person": tonight.one_per_person, "decided": tonight.decided}
+    facts: dict[str, Any] = {"one_per_person": tonight.one_per_person, "decided": tonight.said}
     if frozen:
         facts |= {"model": frozen.model, "limits": frozen.limits}
         changed = changes(site, base, tonight) if frozen.in_use else None
@@ -127,6 +139,9 @@ def changes(site: Site, base: Receipt, tonight: Tonight) -> set[str] | None:
         earlier = base["feeds"].get(feed, {}).get("token_file")
         if name != earlier:
             changed |= _differing(site, name, earlier)
+    before = numbers.joined(site, _versions(base["feeds"]))
+    then, now = ({(p["left"], p["right"]) for p in found} for found in (before, tonight.numbers))
+    changed |= {record for pair in then ^ now for record in pair}
     for decision in tonight.decided[base["linkage"]["decisions"] :]:
         changed |= {decision["left"], decision["right"]}
     return changed

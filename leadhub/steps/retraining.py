@@ -31,7 +31,7 @@ def retrain(site: Site) -> dict[str, Any]:
         found = linkage.link(
             tonight.table,
             one_per_person=tonight.one_per_person,
-            decided=tonight.decided,
+            decided=tonight.said,
             tier=site.settings.linkage_tier,
         )
         if found.model.how == "declared":

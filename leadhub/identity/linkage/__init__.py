@@ -96,7 +96,9 @@ def weigh(
     known = (one != NULL) & (other != NULL)
     bits[known & (one == other)] = NYSID_BITS
     if decided:
-        bits = decided.apply(found.left, found.right, bits)
+        bits = decided.apply(
+            found.left, found.right, bits, codes=compared.codes, prior_bits=model.prior_bits
+        )
     return Weighed(
         left=found.left,
         right=found.right,

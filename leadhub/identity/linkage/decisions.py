@@ -3,6 +3,9 @@
 A decision names records, not persons: it holds whatever becomes of their clusters. It is applied after all
 weighing and before all clustering, every night anew, so that the same decisions give the same persons. Two
 different NYSIDs stay two persons whatever was decided: the numbers rest on fingerprints.
+
+A number that agencies quote to one another (`shared_numbers`) speaks in the same way, though not for ever
+nor beyond all evidence: it replaces the odds before any field.
 """
 
 from __future__ import annotations
@@ -14,28 +17,49 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from leadhub.identity.linkage.model import NYSID_BITS
 from leadhub.identity.linkage.records import Records
 
 ONE, TWO = "one", "two"
 VERDICTS = (ONE, TWO)
+NUMBER = "number"
 #: beyond every weight, the same NYSID included
 DECIDED_BITS = 128.0
+#: log₂ odds before any field where two records share a number: of a thousand numbers one is another's,
+#: by a slip of the pen
+NUMBER_BITS = 10.0
+#: and where no field says anything, in tier `tokens` as much as that all differ: for a steward's eyes
+ALONE_BITS = -1.0
 
 
 @dataclass(frozen=True)
 class Decided:
-    """Row numbers of decided pairs, and whether each is one person."""
+    """Row numbers of decided pairs, and whether each is one person; of pairs that share a `number` this is
+    not decided."""
 
     left: np.ndarray
     right: np.ndarray
     one: np.ndarray
+    number: np.ndarray
 
-    def apply(self, left: np.ndarray, right: np.ndarray, bits: np.ndarray) -> np.ndarray:
-        """The weights, with those of decided pairs (all of which stand among the candidates) replaced."""
+    def apply(
+        self,
+        left: np.ndarray,
+        right: np.ndarray,
+        bits: np.ndarray,
+        *,
+        codes: np.ndarray,
+        prior_bits: float,
+    ) -> np.ndarray:
+        """The weights, with those of decided pairs (all of which stand among the candidates) replaced, and
+        of pairs that share a number the odds before any field (`prior_bits`). `codes`: (fields, pairs)."""
         size = np.int64(max(1, int(right.max(initial=0)) + 1))
         at = np.searchsorted(left * size + right, self.left * size + self.right)
         out = bits.copy()
-        out[at] = np.where(self.one, DECIDED_BITS, -DECIDED_BITS)
+        raised = bits[at] + np.float32(max(0.0, NUMBER_BITS - prior_bits))
+        alone = ~codes[:, at].any(axis=0) & (bits[at] < NYSID_BITS)
+        raised[alone] = ALONE_BITS
+        out[at] = np.where(self.number, raised, np.where(self.one, DECIDED_BITS, -DECIDED_BITS))
         return out
 
 
@@ -47,11 +71,16 @@ def known(records: Records, decisions: list[dict[str, Any]]) -> Decided:
     rows = (
         said.join(place.rename({"id": "left", "row": "a"}), on="left", maintain_order="left")
         .join(place.rename({"id": "right", "row": "b"}), on="right", maintain_order="left")
-        .select(a=pl.min_horizontal("a", "b"), b=pl.max_horizontal("a", "b"), one=pl.col("verdict") == ONE)
+        .select(
+            a=pl.min_horizontal("a", "b"),
+            b=pl.max_horizontal("a", "b"),
+            one=pl.col("verdict") == ONE,
+            number=pl.col("verdict") == NUMBER,
+        )
         .unique(["a", "b"], keep="last")
         .sort("a", "b")
     )
-    return Decided(rows["a"].to_numpy(), rows["b"].to_numpy(), rows["one"].to_numpy())
+    return Decided(*(rows[c].to_numpy() for c in ("a", "b", "one", "number")))
 
 
 def held(stands: pa.Table, decisions: list[dict[str, Any]]) -> pl.DataFrame:

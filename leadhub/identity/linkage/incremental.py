@@ -133,4 +133,6 @@ def _among(known: decisions.Decided | None, again: np.ndarray) -> decisions.Deci
         return None
     number = np.cumsum(again) - 1
     both = again[known.left] & again[known.right]
-    return decisions.Decided(number[known.left[both]], number[known.right[both]], known.one[both])
+    return decisions.Decided(
+        number[known.left[both]], number[known.right[both]], known.one[both], known.number[both]
+    )

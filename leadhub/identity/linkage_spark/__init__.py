@@ -21,8 +21,8 @@ from pyspark.sql import functions as F
 from leadhub.identity import linkage
 from leadhub.identity.linkage import decisions, graph
 from leadhub.identity.linkage.comparison import Compared as OnDriver
-from leadhub.identity.linkage.decisions import DECIDED_BITS, Decided
-from leadhub.identity.linkage.model import Model
+from leadhub.identity.linkage.decisions import ALONE_BITS, DECIDED_BITS, NUMBER_BITS, Decided
+from leadhub.identity.linkage.model import NYSID_BITS, Model
 from leadhub.identity.linkage.schema import LinkageSchema, Tier, person
 from leadhub.identity.linkage_spark import candidates, comparison, scoring, training
 from leadhub.identity.linkage_spark.comparison import Compared
@@ -70,20 +70,29 @@ def weigh(frames: Frames, model: Model | None = None, decided: Decided | None = 
     model = model or training.train(frames, compared)
     pairs = scoring.with_nysid(scoring.weigh(compared, model, frames.head.schema))
     if decided is not None:
-        pairs = _apply(frames, pairs, decided)
+        pairs = _apply(frames, pairs, decided, compared.codes, model.prior_bits)
     return Weighed(frames.keep(pairs), compared, model, found.left_out)
 
 
-def _apply(frames: Frames, pairs: DataFrame, decided: Decided) -> DataFrame:
-    """The weights, with those of decided pairs replaced (`Decided.apply`)."""
+def _apply(
+    frames: Frames, pairs: DataFrame, decided: Decided, codes: list[str], prior_bits: float
+) -> DataFrame:
+    """The weights, with those of decided pairs replaced or raised (`Decided.apply`)."""
     said = {
         "left": decided.left,
         "right": decided.right,
         "said": np.where(decided.one, DECIDED_BITS, -DECIDED_BITS),
+        "number": decided.number,
     }
-    kinds = {"left": pa.int64(), "right": pa.int64(), "said": pa.float64()}
+    kinds = {"left": pa.int64(), "right": pa.int64(), "said": pa.float64(), "number": pa.bool_()}
     joined = pairs.join(F.broadcast(frames.table(said, kinds)), ["left", "right"], "left")
-    return joined.withColumn("bits", F.expr("coalesce(said, bits)")).drop("said")
+    raised = f"bits + {max(0.0, NUMBER_BITS - prior_bits)!r}D"
+    alone = f"greatest({', '.join(codes)}) = 0 AND bits < {NYSID_BITS}D"
+    word = (
+        f"CASE WHEN number AND {alone} THEN {ALONE_BITS}D WHEN number THEN {raised} "
+        "ELSE coalesce(said, bits) END"
+    )
+    return joined.withColumn("bits", F.expr(word)).drop("said", "number")
 
 
 def _settled(frames: Frames, weighed: Weighed) -> linkage.Linked:

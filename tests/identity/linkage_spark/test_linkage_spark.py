@@ -217,7 +217,8 @@ def test_a_limit_leaves_out_the_same_blocks(spark, table, monkeypatch):
 
 @tokens_alone
 def test_what_stewards_decided_holds(spark, table):
-    """Linked pairs set apart, two records of a feed that holds each person once, two strangers."""
+    """Linked pairs set apart, two records of a feed that holds each person once, two strangers; and
+    numbers of one event that two share."""
     model = linkage.link(table, one_per_person=SINGLE).model
     linked = linkage.link(table, one_per_person=SINGLE, model=model).pairs.to_pylist()
     ids = sorted(table["record_id"].to_pylist())
@@ -228,6 +229,8 @@ def test_what_stewards_decided_holds(spark, table):
         {"left": ids[5], "right": ids[-5], "verdict": "two"},
         {"left": "x", "right": "y", "verdict": "one"},
     ]
+    said += [{"left": p["left"], "right": p["right"], "verdict": "number"} for p in linked[2:40:4]]
+    said += [{"left": ids[i], "right": ids[-i], "verdict": "number"} for i in (20, 21)]
     alone = linkage.link(table, one_per_person=SINGLE, model=model, decided=said)
     many = linkage_spark.link(on_spark(spark, table), one_per_person=SINGLE, model=model, decided=said)
     assert_same(many, alone)

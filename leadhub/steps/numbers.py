@@ -1,0 +1,78 @@
+"""Which persons of the feeds are joined by a number of one event, on a night's state tables.
+
+A sealed case speaks for nobody: its numbers are left out, wherever else they stand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from leadhub.foundation.vocabulary import Sensitivity
+from leadhub.identity.linkage import shared_numbers
+from leadhub.steps.ingest import core_table
+from leadhub.steps.site import Site
+
+_QUOTED = {"feed": pl.String, "record_id": pl.String, "kind": pl.String, "token": pl.String}
+
+
+def joined(site: Site, versions: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
+    """`versions`: feed → table → version of its state. See `shared_numbers.pairs`."""
+    quoted = [pl.DataFrame(schema=_QUOTED)]
+    sealed = [pl.DataFrame(schema={"token": pl.String})]
+    for feed_id, tables in versions.items():
+        read = _Tables(site, feed_id, tables)
+        quoted += read.quoted()
+        sealed += read.sealed()
+    allowed = pl.concat(quoted).join(pl.concat(sealed), on="token", how="anti")
+    return shared_numbers.pairs(allowed)
+
+
+class _Tables:
+    """The state tables of one feed that lead from a number to a person."""
+
+    def __init__(self, site: Site, feed_id: str, versions: dict[str, int]):
+        self._site, self._feed_id, self._versions = site, feed_id, versions
+        feed = site.feeds.get(feed_id)
+        self._facts = site.facts(feed) if feed else {}
+
+    def _read(self, table: str) -> pl.DataFrame:
+        name = core_table(self._feed_id, table)
+        return pl.DataFrame(pl.from_arrow(self._site.lake.read(name, self._versions[table])))
+
+    def _numbers(self, table: str) -> dict[str, str]:
+        """Kind → token column, of the numbers that a table holds."""
+        columns = self._facts[table].of(Sensitivity.SHARED_ID)
+        return {c.kind: f"{c.name}_token" for c in columns if c.kind in shared_numbers.KINDS}
+
+    def quoted(self) -> list[pl.DataFrame]:
+        """Numbers of events, each with the record of the person they are said of."""
+        found = []
+        for table, facts in self._facts.items():
+            numbers = self._numbers(table)
+            for reference in facts.references if numbers else ():
+                if table not in self._versions or not self._facts[reference.table].holds_persons:
+                    continue
+                persons = self._read(reference.table).select("record_id", reference.parent_column)
+                said = self._read(table).select(reference.column, *numbers.values())
+                met = said.join(persons, left_on=reference.column, right_on=reference.parent_column)
+                found += [
+                    met.select(
+                        pl.lit(self._feed_id).alias("feed"),
+                        "record_id",
+                        pl.lit(kind).alias("kind"),
+                        pl.col(token).alias("token"),
+                    )
+                    for kind, token in numbers.items()
+                ]
+        return found
+
+    def sealed(self) -> list[pl.DataFrame]:
+        """Tokens of the numbers of sealed cases."""
+        if not {"cases", "dispositions"} <= set(self._versions):
+            return []
+        gone = self._read("dispositions").filter(pl.col("sealed_under").is_not_null()).select("da_case_no")
+        cases = self._read("cases").join(gone.unique(), on="da_case_no")
+        tokens = (cases.select(pl.col(c).alias("token")) for c in self._numbers("cases").values())
+        return [t.drop_nulls() for t in tokens]
