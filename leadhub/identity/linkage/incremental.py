@@ -130,7 +130,7 @@ def _clusters(records: Records, before: linkage.Linked, again: np.ndarray, anew:
     place = np.empty(len(records), dtype=np.int64)
     place[~again], place[again] = np.arange(len(stay)), len(stay) + np.arange(len(anew))
     cluster = pl.concat([stay.get_column("cluster"), anew.alias("cluster")]).gather(place)
-    return linkage.clustered(records, cluster)
+    return linkage.named(records, cluster)
 
 
 def _among(known: decisions.Decided | None, again: np.ndarray) -> decisions.Decided | None:
