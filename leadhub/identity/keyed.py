@@ -43,12 +43,17 @@ def hmac_column(values: pl.Series, key: str, marker: str) -> pl.Series:
     """`<marker><32 hex digits>` for each string; null for null. `key` is an HMAC text key."""
 
     def digest(distinct: pl.Series) -> pl.Series:
-        values: Any = pl.col("v")
-        mac = values.chash.hmac_sha256(key=key).str.slice(0, HEX_DIGITS)
-        # eager: a lazy plan would hold the key, and plans can be serialised
-        return distinct.alias("v").to_frame().select(pl.lit(marker) + mac).to_series()
+        mac = hmac_hex(distinct, key).str.slice(0, HEX_DIGITS)
+        return mac.alias("v").to_frame().select(pl.lit(marker) + pl.col("v")).to_series()
 
     return by_distinct(values.cast(pl.String), digest)
+
+
+def hmac_hex(texts: pl.Series, key: str) -> pl.Series:
+    """64 hex digits for each text, null for null."""
+    text: Any = pl.col("v")
+    # eager: a lazy plan would hold the key, and plans can be serialised
+    return texts.cast(pl.String).alias("v").to_frame().select(text.chash.hmac_sha256(key=key)).to_series()
 
 
 def to_arrow(frame: pl.DataFrame) -> pa.Table:

@@ -150,7 +150,7 @@ def link(
     status, label = decide(records, weighed)
     return Linked(
         pairs=scored(records, weighed, status),
-        clusters=clustered(records, records.ids.gather(label)),
+        clusters=clustered(records, label),
         left_out=weighed.left_out,
         model=weighed.model,
         limits=weighed.limits,
@@ -207,8 +207,13 @@ def evidence(records: Records, codes: np.ndarray, same_nysid: np.ndarray) -> pl.
     return frame.select(pl.concat_str(pl.all(), separator=", ", ignore_nulls=True)).to_series()
 
 
-def clustered(records: Records, cluster: pl.Series) -> pa.Table:
-    """`cluster`: the smallest record id of each record's."""
+def clustered(records: Records, label: np.ndarray) -> pa.Table:
+    """`label`: row of the smallest record id in each record's cluster."""
+    return named(records, records.ids.gather(label))
+
+
+def named(records: Records, cluster: pl.Series) -> pa.Table:
+    """The same, with the smallest record ids themselves."""
     names = pl.Series(records.feed_names, dtype=pl.String)
     frame = pl.DataFrame(
         {"record_id": records.ids, "feed": names.gather(records.feeds), "cluster": cluster}

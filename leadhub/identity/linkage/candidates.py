@@ -262,5 +262,6 @@ def _pairs(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray | None) -> tuple[
 
 
 def _commonness(blocks: _Blocks, sizes: np.ndarray, out: np.ndarray) -> None:
-    bits = np.ceil(np.log2(np.maximum(1, np.arange(sizes.max(initial=0) + 1)))).astype(np.uint8)
-    out[blocks.rows] = np.repeat(bits[sizes], blocks.size)
+    # the exponent of n − 1 is log₂ n, rounded up
+    bits = np.frexp(np.maximum(1, sizes) - 1)[1].astype(np.uint8)
+    out[blocks.rows] = np.repeat(bits, blocks.size)

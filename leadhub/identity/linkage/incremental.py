@@ -51,7 +51,8 @@ def link_changes(
     if fresh.grown or before.grown:
         return None
     pairs = pl.DataFrame(pl.from_arrow(before.pairs))
-    left, right = (_rows(records, pairs.get_column(side)) for side in ("left", "right"))
+    both = _rows(records, pl.concat([pairs.get_column(side).alias("id") for side in ("left", "right")]))
+    left, right = both[: len(pairs)], both[len(pairs) :]
     there = (left != _GONE) & (right != _GONE)
     same = there & ~touched[left] & ~touched[right]
     # who stood in a pair with what is gone or is another now: it may have kept them together, or apart
@@ -84,7 +85,7 @@ class _Pairs:
 
 def _rows(records: Records, ids: pl.Series) -> np.ndarray:
     place = pl.DataFrame({"id": records.ids, "row": np.arange(len(records), dtype=np.int64)})
-    found = ids.alias("id").to_frame().join(place, on="id", how="left", maintain_order="left")
+    found = ids.to_frame().join(place, on="id", how="left", maintain_order="left")
     return found.get_column("row").fill_null(_GONE).to_numpy()
 
 
@@ -110,21 +111,26 @@ def _merged(
     pairs = pl.concat([kept.table.filter(stay), scored])[np.lexsort((right, left))]
     return linkage.Linked(
         pairs=keyed.to_arrow(pairs),
-        clusters=_clusters(records, before, rows, some.ids.gather(label)),
+        clusters=_clusters(records, before, again, some.ids.gather(label)),
         left_out=before.left_out,
         model=model,
         limits=limits,
     )
 
 
-def _clusters(records: Records, before: linkage.Linked, rows: np.ndarray, cluster: pl.Series) -> pa.Table:
-    """Each record's cluster of before, but for those of some rows."""
+def _clusters(records: Records, before: linkage.Linked, again: np.ndarray, anew: pl.Series) -> pa.Table:
+    """The clusters of before, but for those of some records, which are `anew`."""
     earlier = pl.DataFrame(pl.from_arrow(before.clusters)).select("record_id", "cluster")
-    ids = records.ids.alias("record_id").to_frame()
-    known = ids.join(earlier, on="record_id", how="left", maintain_order="left").get_column("cluster")
-    place = np.arange(len(records))
-    place[rows] = len(records) + np.arange(len(rows))
-    return linkage.clustered(records, pl.concat([known, cluster.alias("cluster")]).gather(place))
+    stay = earlier.filter(~pl.col("record_id").is_in(records.ids.filter(pl.Series(again)).implode()))
+    if len(stay) > np.count_nonzero(~again):
+        # who is gone stands there still
+        stay = stay.join(records.ids.alias("record_id").to_frame(), on="record_id", how="semi")
+    # records stand in order of their ids, and so do those that stay
+    stay = stay.sort("record_id")
+    place = np.empty(len(records), dtype=np.int64)
+    place[~again], place[again] = np.arange(len(stay)), len(stay) + np.arange(len(anew))
+    cluster = pl.concat([stay.get_column("cluster"), anew.alias("cluster")]).gather(place)
+    return linkage.named(records, cluster)
 
 
 def _among(known: decisions.Decided | None, again: np.ndarray) -> decisions.Decided | None:

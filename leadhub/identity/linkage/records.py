@@ -220,12 +220,21 @@ def _words(table: pa.Table, name: str, order: np.ndarray | None, apart: np.ndarr
         return np.zeros(table.num_rows if order is None else len(order), dtype=np.uint64)
     column = table.column(name).cast(pa.uint64())
     if order is not None and 4 * len(order) < len(column):
-        column, order = column.take(pa.array(order)), None
-    words = np.empty(len(column), dtype=np.uint64)
-    at = 0
-    for chunk in column.chunks:
-        words[at : at + len(chunk)] = pc.fill_null(chunk, 0).to_numpy()
-        at += len(chunk)
-    if order is not None:
-        words = words[order]
+        words = _some(column, order)
+    else:
+        words, at = np.empty(len(column), dtype=np.uint64), 0
+        for chunk in column.chunks:
+            words[at : at + len(chunk)] = pc.fill_null(chunk, 0).to_numpy()
+            at += len(chunk)
+        words = words if order is None else words[order]
     return words if apart is None else np.where(words == NULL, NULL, words ^ apart)
+
+
+def _some(column: pa.ChunkedArray, rows: np.ndarray) -> np.ndarray:
+    """A few words of a column, chunk by chunk: Arrow would put the chunks together first."""
+    words, at = np.empty(len(rows), dtype=np.uint64), 0
+    for chunk in column.chunks:
+        here = np.flatnonzero((rows >= at) & (rows < at + len(chunk)))
+        words[here] = pc.fill_null(chunk.take(pa.array(rows[here] - at)), 0).to_numpy()
+        at += len(chunk)
+    return words

@@ -108,7 +108,7 @@ def _settled(frames: Frames, weighed: Weighed) -> linkage.Linked:
     status, label = linkage.decide(head, on_driver)
     return linkage.Linked(
         pairs=linkage.scored(head, on_driver, status),
-        clusters=linkage.clustered(head, head.ids.gather(label)),
+        clusters=linkage.clustered(head, label),
         left_out=weighed.left_out,
         model=weighed.model,
     )
