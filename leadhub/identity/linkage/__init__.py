@@ -171,7 +171,9 @@ def decide(records: Records, weighed: Weighed) -> tuple[np.ndarray, np.ndarray]:
     status[sure[lost]] = RIVAL
     sure = sure[~lost]
     apart = bits <= APART_BITS
-    links = Links(left[sure], right[sure], bits[sure] - needed[sure])
+    # what a steward decided is no matter of what is needed
+    beyond = np.where(bits >= decisions.DECIDED_BITS, bits, bits - needed)
+    links = Links(left[sure], right[sure], beyond[sure])
     label, dropped = clusters.build(records, links, Links(left[apart], right[apart], bits[apart]))
     status[sure[dropped]] = CONFLICT
     return status, label
