@@ -7,8 +7,9 @@ it stays inside.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -95,6 +96,23 @@ def disclosures(var: Path, person_id: str) -> list[dict[str, object]]:
     Raises: TerminalError `ledger_broken`.
     """
     found: list[dict[str, object]] = []
+    for head, table in _told(var):
+        of_person = table.filter(pc.equal(table["person_id"], person_id))
+        found += [head | row for row in of_person.to_pylist()]
+    return sorted(found, key=lambda d: (str(d["at"]), str(d["partner"]), str(d["dataset"]), d["row_key"]))
+
+
+def deliveries(var: Path) -> Iterator[tuple[dict[str, Any], set[str]]]:
+    """Every release that was, or may have been, delivered, of one partner after the other, and whose data
+    stood in it: partner, dataset, sequence, release_id, night, status, at, …; person ids.
+
+    Raises: TerminalError `ledger_broken`.
+    """
+    for head, table in _told(var):
+        yield head, set(table["person_id"].to_pylist())
+
+
+def _told(var: Path) -> Iterator[tuple[dict[str, Any], pa.Table]]:
     for chain in sorted((var / "ledger").glob("*.jsonl")):
         told: dict[tuple[int | None, str | None], ledger.Entry] = {}
         for entry in ledger.entries(chain):
@@ -105,17 +123,15 @@ def disclosures(var: Path, person_id: str) -> list[dict[str, object]]:
         for entry in told.values():
             release = f"{entry.sequence:06d}_{entry.release_id}"
             path = var / "releases" / chain.stem / str(entry.dataset) / release / "inside" / FILE
-            table = read(path, entry.accounting_sha256)
-            of_person = table.filter(pc.equal(table["person_id"], person_id))
             head = {
                 "partner": chain.stem,
                 "dataset": entry.dataset,
                 "sequence": entry.sequence,
                 "release_id": entry.release_id,
+                "night": entry.night,
                 "status": COMMITTED if entry.kind == "committed" else POSSIBLE,
                 "at": entry.at,
                 "agreement": entry.agreement,
                 "agreement_version": entry.agreement_version,
             }
-            found += [head | row for row in of_person.to_pylist()]
-    return sorted(found, key=lambda d: (str(d["at"]), str(d["partner"]), str(d["dataset"]), d["row_key"]))
+            yield head, read(path, entry.accounting_sha256)

@@ -7,6 +7,7 @@ nobody: the way in, and out, is an agency's own number for a person.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -31,19 +32,20 @@ def accounting_of(site: Site, agency: str, local_id: str) -> dict[str, Any]:
 
     `disclosures`, oldest first: at, night, partner, dataset, delivery, status, purpose, legal_basis,
     columns, agreement, version, consent (the agency's own number of it; "of another provider"; None where
-    it rests on none), `certain` (False: told under an id whose records were parted since; it may concern
-    somebody else, and a steward must look before it goes out).
+    it rests on none), `certain` (False: told under an id from which records were parted since; it may
+    concern somebody else, and a steward must look before it goes out).
 
     Raises: TerminalError `state_invalid` where the agency has no such person, `ledger_broken`.
     """
     today = date.fromisoformat(clock.tonight(site.settings.time_zone))
     since = (today - REACH).isoformat()
     told = []
-    for person_id, until in _ids(site, _persons(site, agency, local_id)).items():
+    events = _table(site, next(_manifests(site)), "crosswalk_events").to_dicts()
+    for person_id, borne in bore(_persons(site, agency, local_id), events).items():
         for line in accounting.disclosures(site.settings.var, person_id):
-            before_parting = until is None or str(line["night"]) < until
-            if str(line["at"]) >= since and before_parting:
-                told.append(_told(site, agency, line) | {"certain": until is None})
+            night = str(line["night"])
+            if str(line["at"]) >= since and (borne.until is None or night < borne.until):
+                told.append(_told(site, agency, line) | {"certain": night >= borne.certain_from})
     told.sort(key=lambda d: (d["at"], d["partner"], d["dataset"], d["delivery"]))
     return {"agency": agency, "asked_on": today.isoformat(), "since": since, "disclosures": told}
 
@@ -139,18 +141,38 @@ def _persons(site: Site, agency: str, local_id: str) -> set[str]:
     )
 
 
-def _ids(site: Site, persons: set[str]) -> dict[str, str | None]:
-    """Every id under which these persons' records stood → the night on which they were parted from it, or
-    None where all that was told under it was told of them."""
-    events = _table(site, next(_manifests(site)), "crosswalk_events").to_dicts()
-    ids: dict[str, str | None] = dict.fromkeys(sorted(persons))
+@dataclass(frozen=True)
+class Borne:
+    """How long records of a person stood under an id: what was told under it before the night `until`
+    (None: to this day) was told of them; before `certain_from` perhaps of others, who stood under it too."""
+
+    until: str | None = None
+    certain_from: str = ""
+
+
+def bore(persons: set[str], events: list[dict[str, Any]]) -> dict[str, Borne]:
+    """Every id under which the records of `persons` stood, by the crosswalk's events, the oldest first."""
+    parted: dict[str, str] = {}
+    undone: dict[tuple[str, str], str] = {}
+    for event in events:
+        one, other = event["person_id"], event["other_person_id"]
+        if event["event"] in ("split", "reversal"):
+            parted[other] = event["night"]
+        if event["event"] == "reversal":
+            undone[other, one] = event["night"]
+        elif event["event"] == "merge":
+            undone.pop((one, other), None)
+    ids = {person: Borne(None, parted.get(person, "")) for person in sorted(persons)}
     open_ = list(ids)
     while open_:
         into = open_.pop()
         for event in events:
             other = event["other_person_id"]
             if event["person_id"] == into and other is not None and other not in ids:
-                ids[other] = None if event["event"] == "merge" and ids[into] is None else event["night"]
+                whole = event["event"] == "merge" and ids[into].until is None
+                # what was merged and went again left nothing certain; nor is what came by a split
+                until = undone.get((into, other)) if whole else event["night"]
+                ids[other] = Borne(until, until or parted.get(other, ""))
                 open_.append(other)
     return ids
 

@@ -52,6 +52,12 @@ def in_force(site: Site, base: Receipt, records: int) -> Frozen | None:
     return None
 
 
+def used(site: Site, night: Receipt) -> Frozen:
+    """What a committed night was linked by."""
+    facts = night["linkage"]
+    return Frozen(from_facts(facts["model"]), _limits(site, facts["limits"]), in_use=True)
+
+
 def keep(site: Site, linked: linkage.Linked) -> dict[str, Any]:
     """Facts of a model for a night's manifest; its limits are written where tokens are."""
     if linked.limits is None:

@@ -61,7 +61,8 @@ def _difference(site: Site, base: Receipt, found: linkage.Linked) -> dict[str, A
     return {
         "persons": [len(t.column("person_id").unique()) for t in (before, after.crosswalk)],
         "linked_pairs": [t.column("status").to_pylist().count("linked") for t in (pairs, found.pairs)],
-        **{event: events.count(event) for event in ("merge", "split", "new")},
+        **{event: events.count(event) for event in ("merge", "new")},
+        "split": events.count("split") + events.count("reversal"),
         "bits": {field: [now.get(field), list(bits)] for field, bits in then.items()},
     }
 
