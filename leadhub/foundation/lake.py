@@ -5,6 +5,7 @@
     var/lake/tables/<name>/                    Delta tables (delta-rs)
     var/lake/tokens/<feed>/<sha256>.enc        linkage tokens, encrypted, outside table history
     var/lake/tokens/limits/<sha256>.enc        how often they stood when the linkage model was learnt
+    var/lake/tokens/pairs/<sha256>.enc         pairs of the last night, how far each field agrees
     var/lake/receipts/<night>/<scope>/<step>.json
     var/lake/nights/<night>.json               the commit of a night: one renamed file
 

@@ -144,7 +144,7 @@ def _persons(site: Site, agency: str, local_id: str) -> set[str]:
 @dataclass(frozen=True)
 class Borne:
     """How long records of a person stood under an id: what was told under it before the night `until`
-    (None: to this day) was told of them; before `certain_from` perhaps of others, who stood under it too."""
+    (None: to this day) was told of them; before `certain_from` perhaps of others, who stood there too."""
 
     until: str | None = None
     certain_from: str = ""

@@ -71,11 +71,10 @@ def link(site: Site, night: str) -> Receipt:
         tables = {
             "crosswalk": assigned.crosswalk,
             "crosswalk_events": events,
-            "linkage_pairs": linked.pairs,
             "linkage_left_out": linked.left_out,
         }
         versions = {name: site.lake.write(name, table) for name, table in tables.items()}
-        used = models.keep(site, linked)
+        used = models.keep(site, linked) | {"pairs": site.lake.write_tokens("pairs", linked.pairs)}
         failpoints.reach("link.before_commit")
         receipt = {
             "status": "linked",
@@ -159,15 +158,18 @@ def _words(table: pa.Table) -> pl.DataFrame:
     return frame.select("record_id", row=keyed.row_words(frame))
 
 
+def files_of(facts: dict[str, Any]) -> set[str]:
+    """Token files that a night's `linkage` names."""
+    return models.files_of(facts) | {facts["pairs"]}
+
+
 def _before(site: Site, base: Receipt, frozen: models.Frozen) -> linkage.Linked:
     """What the last committed night found, from its tables: a person was a cluster."""
-    read = {
-        n: site.lake.read(n, base["tables"][n]) for n in ("crosswalk", "linkage_pairs", "linkage_left_out")
-    }
+    read = {n: site.lake.read(n, base["tables"][n]) for n in ("crosswalk", "linkage_left_out")}
     known = pl.DataFrame(pl.from_arrow(read["crosswalk"]))
     clusters = known.select("record_id", "feed", cluster=pl.col("record_id").min().over("person_id"))
     return linkage.Linked(
-        pairs=read["linkage_pairs"],
+        pairs=review.pairs_of(site, base),
         clusters=keyed.to_arrow(clusters),
         left_out=read["linkage_left_out"],
         model=frozen.model,

@@ -25,6 +25,7 @@ from leadhub.release import changes, checkpoints, datasets
 from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package
 from leadhub.release.publication import Channel, Content, Identity, Publication
+from leadhub.steps import review
 from leadhub.steps.ingest import Receipt, core_table
 from leadhub.steps.site import Site
 
@@ -73,7 +74,7 @@ def _content(
     own_clients = disclosure.own_clients(
         _provider_tables(site, manifest, "clients", covered),
         site.lake.read("crosswalk", manifest["tables"]["crosswalk"]),
-        site.lake.read("linkage_pairs", manifest["tables"]["linkage_pairs"]),
+        review.pairs_of(site, manifest),
         active,
         agreement,
         own_feeds=own,

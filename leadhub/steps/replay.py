@@ -36,7 +36,7 @@ def check(site: Site) -> dict[str, Any]:
         model=used.model,
         limits=used.limits,
         tier=site.settings.linkage_tier,
-        decided=made,
+        decided=[*tonight.numbers, *made],
     )
     persons = pl.DataFrame(pl.from_arrow(crosswalk)).select("record_id", "person_id")
     clusters = pl.DataFrame(pl.from_arrow(again.clusters)).select("record_id", "cluster")

@@ -8,7 +8,7 @@ from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.identity import crosswalk, linkage
-from leadhub.steps import linking, models
+from leadhub.steps import linking, models, review
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
@@ -52,7 +52,7 @@ def retrain(site: Site) -> dict[str, Any]:
 
 def _difference(site: Site, base: Receipt, found: linkage.Linked) -> dict[str, Any]:
     before = site.lake.read("crosswalk", base["tables"]["crosswalk"])
-    pairs = site.lake.read("linkage_pairs", base["tables"]["linkage_pairs"])
+    pairs = review.pairs_of(site, base)
     after = crosswalk.assign(
         before, found.clusters, night=base["night"], counter=base["person_counter"], keys=site.keys
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
@@ -19,6 +20,7 @@ from leadhub.foundation.lease import lease
 from leadhub.identity.linkage import comparison, decisions, schema
 from leadhub.identity.linkage.comparison import code_names
 from leadhub.identity.linkage.model import NYSID_BITS, from_facts
+from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
 DECIDED_BITS = decisions.DECIDED_BITS
@@ -39,6 +41,12 @@ def pair_id(left: str, right: str) -> str:
     return hashlib.sha256(f"{left}|{right}".encode()).hexdigest()[:12]
 
 
+def pairs_of(site: Site, manifest: Receipt) -> pa.Table:
+    """Pairs of a committed night. They lie where tokens do, under the same key: how far each field of two
+    records agrees names people to who knows the records (`docs/privacy.md`)."""
+    return site.lake.read_tokens(manifest["linkage"]["pairs"])
+
+
 def pairs(site: Site, statuses: tuple[str, ...] = WAITING, *, decided: bool = False) -> pl.DataFrame:
     """pair, left, right, weight_bits, evidence, status of the last night, the nearest to a link first.
 
@@ -49,8 +57,7 @@ def pairs(site: Site, statuses: tuple[str, ...] = WAITING, *, decided: bool = Fa
     nights = site.lake.nights()
     if not nights:
         raise TerminalError("night_incomplete", "no night is committed yet; nothing waits for review")
-    tables = (site.lake.night(nights[-1]) or {})["tables"]
-    found = pl.DataFrame(pl.from_arrow(site.lake.read("linkage_pairs", tables["linkage_pairs"])))
+    found = pl.DataFrame(pl.from_arrow(pairs_of(site, site.lake.night(nights[-1]) or {})))
     named = found.with_columns(
         pair=pl.struct("left", "right").map_elements(
             lambda p: pair_id(p["left"], p["right"]), return_dtype=pl.String

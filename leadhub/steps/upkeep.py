@@ -8,7 +8,7 @@ from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.intake.quarantine import rows_of
-from leadhub.steps import ingest, judgement, models
+from leadhub.steps import ingest, judgement, linking, models
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
@@ -52,7 +52,7 @@ def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
             versions.setdefault(name, set()).add(version)
         if night == nights[-1]:
             tokens |= {f["token_file"] for f in manifest["feeds"].values() if f["token_file"]}
-            tokens |= models.files_of(manifest["linkage"])
+            tokens |= linking.files_of(manifest["linkage"])
     # what an uncommitted night has written so far
     for path in sorted((site.lake.root / "receipts").glob("*/*/pseudonymise.json")):
         if path.parts[-3] > (nights[-1] if nights else ""):
@@ -60,7 +60,8 @@ def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
             tokens |= {said["token_file"]} - {None}
     for path in sorted((site.lake.root / "receipts").glob("*/night/link.json")):
         if path.parts[-3] > (nights[-1] if nights else ""):
-            tokens |= models.files_of((site.lake.receipt(path.parts[-3], "night", "link") or {})["linkage"])
+            said = site.lake.receipt(path.parts[-3], "night", "link") or {}
+            tokens |= linking.files_of(said["linkage"])
     return versions, tokens
 
 

@@ -6,7 +6,7 @@ from connectors.base import connection_from_environment
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
-from leadhub.steps import models, run_night, upkeep
+from leadhub.steps import linking, run_night, upkeep
 from leadhub.steps.site import open_site
 
 pytestmark = pytest.mark.timeout(300)
@@ -55,7 +55,7 @@ def test_after_the_time_drops_cannot_be_read_and_a_certificate_says_so(nights, s
 
 def test_the_last_nights_tokens_alone_are_kept(nights, site):
     manifest = site.lake.night(nights.night(2))
-    named = {f["token_file"] for f in manifest["feeds"].values()} | models.files_of(manifest["linkage"])
+    named = {f["token_file"] for f in manifest["feeds"].values()} | linking.files_of(manifest["linkage"])
     upkeep.retention(site)
     held = {str(p.relative_to(site.lake.root / "tokens")) for p in _files(site, "tokens")}
     assert held == named - {None}

@@ -1,6 +1,7 @@
 """A steward at seven, a clerk before a drop: the command line on a real night's state."""
 
 import csv
+import json
 import re
 import shutil
 import sys
@@ -11,6 +12,7 @@ import pytest
 from connectors.base import connection_from_environment
 from leadhub import cli, cli_review
 from leadhub.foundation.settings import Settings
+from leadhub.release import accounting
 from leadhub.steps import review, run_night
 from leadhub.steps.site import open_site
 
@@ -158,6 +160,11 @@ def test_what_a_steward_decides_about_a_pair_holds_from_the_next_night_on(leadhu
     monkeypatch.setattr(cli_review.console, "_width", 200)
     site = open_site(connection_from_environment, Settings(var=nights.var))
     tied = review.pairs(site, ("linked",)).filter(~pl.col("evidence").str.starts_with("nysid"))
+    tables = site.lake.night(nights.night(1))["tables"]
+    crosswalk = site.lake.read("crosswalk", tables["crosswalk"])
+    person = dict(zip(crosswalk["record_id"].to_pylist(), crosswalk["person_id"].to_pylist()))
+    told = set().union(*(persons for _, persons in accounting.deliveries(site.settings.var)))
+    tied = tied.filter(pl.col("left").replace_strict(person).is_in(told))
     parted, kept = tied.unique("left").unique("right").sort("weight_bits").head(2).to_dicts()
     code, shown = leadhub("review", "show", parted["pair"])
     assert code == 0
@@ -186,3 +193,35 @@ def test_what_a_steward_decides_about_a_pair_holds_from_the_next_night_on(leadhu
     assert code == 0
     assert parted["pair"] not in listed
     assert kept["pair"] not in listed
+    _history_of(leadhub, nights, site, parted)
+    code, said = leadhub("review", "check")
+    assert code == 0, said
+    assert "2 of 2 decisions hold" in said
+    assert "gives the same persons" in said
+
+
+def _history_of(leadhub, nights, site, parted):
+    """A split is told with its decision, the deliveries that told of either person, what replaced them."""
+    code, said = leadhub("review", "history", "--json")
+    assert code == 0
+    [event] = [e for e in json.loads(said) if e["decision"] and e["decision"]["pair"] == parted["pair"]]
+    assert (event["night"], event["kind"], event["decision"]["verdict"]) == (
+        nights.night(2),
+        "split",
+        "two",
+    )
+    told = {
+        (d["partner"], d["dataset"], d["sequence"], d["night"], d["status"])
+        for person in (event["from"], event["to"])
+        for d in accounting.disclosures(site.settings.var, person)
+        if d["night"] == nights.night(1)
+    }
+    assert {tuple(d.values()) for d in event["deliveries"]} == told != set()
+    for correction in event["corrections"]:
+        assert correction["by"]["night"] == nights.night(2)
+    code, said = leadhub("review", "history", event["from"][:8], "--night", nights.night(2))
+    assert code == 0
+    assert "by a steward: both agencies called" in said
+    assert f"1 delivered, {nights.night(1)}; replaced by that of {nights.night(2)}" in said
+    code, said = leadhub("review", "history", "--since", "2099-01-01")
+    assert (code, said.strip()) == (0, "No person id was merged, split or given back.")
