@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.base import connection_from_environment
-from leadhub.foundation import ledger
+from leadhub.foundation import clock, ledger
 from leadhub.identity import pseudonymise
+from leadhub.permission import linking
+from leadhub.steps.ingest import core_table
 from leadhub.steps.site import Site, open_site
 from simulation.county import County
 
@@ -26,7 +28,8 @@ def partners(of: Site) -> list[str]:
 
 
 def linkage_quality(of: Site, truth: pl.DataFrame, night: str) -> dict[str, Any]:
-    """Pairwise precision and recall of the crosswalk over the person records that were accepted.
+    """Pairwise precision and recall of the crosswalk over the person records that were accepted and may be
+    linked; `barred`: those that may not (`permission.linking`).
 
     `truth`: feed, table, local_id, person. Pairs are counted from group sizes, over all feeds.
     """
@@ -38,7 +41,9 @@ def linkage_quality(of: Site, truth: pl.DataFrame, night: str) -> dict[str, Any]
         keyed = rows.select(pl.col("local_id").alias(facts.key[0])).to_arrow()
         ids = pseudonymise.record_ids(keyed, facts, feed=feed_id, keys=of.keys)
         parts.append(rows.select("person").with_columns(record_id=pl.Series(ids, dtype=pl.String)))
-    known = pl.concat(parts).join(crosswalk, on="record_id")
+    barred = _barred(of, manifest)
+    accepted = pl.concat(parts).join(crosswalk, on="record_id")
+    known = accepted.filter(~pl.col("record_id").is_in(barred.implode()))
 
     def pairs(*by: str) -> int:
         sizes = known.group_by(*by).len().get_column("len").cast(pl.Int64)
@@ -47,11 +52,25 @@ def linkage_quality(of: Site, truth: pl.DataFrame, night: str) -> dict[str, Any]
     found, true, right = pairs("person_id"), pairs("person"), pairs("person_id", "person")
     return {
         "records": known.height,
+        "barred": accepted.height - known.height,
         "persons_found": known.get_column("person_id").n_unique(),
         "persons_true": known.get_column("person").n_unique(),
         "precision": right / found if found else None,
         "recall": right / true if true else None,
     }
+
+
+def _barred(of: Site, manifest: dict[str, Any]) -> pl.Series:
+    """Records of persons whom linkage may not use."""
+    ids = [pl.Series(dtype=pl.String)]
+    for feed_id, said in manifest["feeds"].items():
+        feed, facts = of.feeds[feed_id], of.facts(of.feeds[feed_id])
+        tables = {t: of.lake.read(core_table(feed_id, t), c["version"]) for t, c in said["tables"].items()}
+        may = linking.linkable(feed, tables, at=clock.now(), time_zone=of.settings.time_zone)
+        for name in (t for t in tables if may and facts[t].holds_persons):
+            persons = pl.DataFrame(pl.from_arrow(tables[name]))
+            ids.append(persons.filter(~may.among(persons.get_column(may.key))).get_column("record_id"))
+    return pl.concat(ids)
 
 
 def summary(of: Site, county: County, seconds: dict[str, float]) -> dict[str, Any]:
@@ -111,7 +130,8 @@ def show(found: dict[str, Any], console: Console) -> None:
         console.print(
             f"linked {linked['records']:,} records to {linked['persons_found']:,} persons "
             f"(truth {linked['persons_true']:,}): precision {linked['precision']:.4f}, "
-            f"recall {linked['recall']:.4f}; {night['discrepancies']} discrepancies for the stewards"
+            f"recall {linked['recall']:.4f}; {linked['barred']} more may not be linked; "
+            f"{night['discrepancies']} discrepancies for the stewards"
         )
         sent = _table("partner", "dataset", "delivery", "rows", "where")
         sent.columns[3].justify = "right"

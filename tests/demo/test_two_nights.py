@@ -103,6 +103,7 @@ def test_people_are_found(summary):
     for night in summary["nights"]:
         assert night["linkage"]["precision"] > 0.99
         assert night["linkage"]["recall"] > 0.95
+        assert night["linkage"]["barred"] > 0, "sealed cases alone"
 
 
 def test_sums_hold_in_every_delivery(summary, var):
