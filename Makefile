@@ -31,8 +31,8 @@ demo: setup      ## two nights of a synthetic county through real servers (PERSO
 up: setup        ## the same, kept running, with Airflow's UI on loopback
 	@$(BIN)/python -m simulation.demo --persons $(PERSONS) --keep-running
 
-test: spark      ## the whole suite
-	@$(BIN)/python -m pytest
+test: spark      ## the whole suite, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20
 
 lint: setup      ## style, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

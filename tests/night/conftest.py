@@ -81,13 +81,15 @@ class Nights:
 
     def tables(self) -> dict[str, object]:
         from connectors.base import connection_from_environment
+        from leadhub.steps import review
         from leadhub.steps.site import open_site
 
         site = open_site(connection_from_environment, Settings(var=self.var))
         manifest = site.lake.night(site.lake.nights()[-1])
         tables = {}
-        for name, version in manifest["tables"].items():
-            frame = pl.DataFrame(pl.from_arrow(site.lake.read(name, version)))
+        read = {name: site.lake.read(name, version) for name, version in manifest["tables"].items()}
+        for name, table in {**read, "pairs": review.pairs_of(site, manifest)}.items():
+            frame = pl.DataFrame(pl.from_arrow(table))
             tables[f"table {name}"] = frame.sort(frame.columns, nulls_last=True).write_json()
         return tables
 
