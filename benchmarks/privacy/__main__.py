@@ -37,7 +37,7 @@ KNOWLEDGE = (
 #: of the curve: public lists, and rolls of everybody
 SOME = tuple(k for k in KNOWLEDGE if k.covers in (None, 1.0))
 QUICK, CURVE = 2_000, 8_000
-GATES = (12.0, 16.0, 20.0, 24.0)
+GATES = (12.0, 15.0, 20.0, 24.0)
 #: no more of a night's records than this without any key may be named beyond chance
 BOUND = 0.001
 
@@ -46,7 +46,7 @@ BOUND = 0.001
 class Lake:
     name: str
     tier: Tier = "tokens"
-    bits: float = 20.0
+    bits: float = person().least_bits
     mode: hidden.Hidden = "shown"
     records: int | None = None
 
@@ -131,7 +131,9 @@ COLUMNS = {
     "frequency, birth year known too": "salted",
     "frequency, all columns": "frequency",
     "pattern mining": "patterns",
-    "scored pairs": "patterns",
+    "sex and race": "patterns",
+    "crosswalk": "graph",
+    "scored pairs": "together",
     "graph matching": "graph",
     "all together": "together",
     "dictionary": "together",

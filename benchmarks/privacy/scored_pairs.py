@@ -1,5 +1,6 @@
-"""What scored pairs tell of a record: the table `linkage_pairs` holds, for each, how far each field
-agrees, and a weight that depends on how rare the shared values are."""
+"""What the results of linking tell of a record. The crosswalk, in clear: which records are one person.
+Scored pairs, encrypted as tokens are: how far each field agrees, and a weight that depends on how rare the
+shared values are."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import polars as pl
 
 from benchmarks.privacy.hidden import Hidden
 from benchmarks.privacy.roll import People
-from benchmarks.privacy.thief import MIRROR, hold
+from benchmarks.privacy.thief import MIRROR, Held, hold
 from leadhub.identity.linkage.schema import LinkageSchema, Tier
 
 
@@ -36,10 +37,20 @@ def features(pairs: pl.DataFrame, ids: pl.Series, schema: LinkageSchema) -> pl.D
     return shown.select(**told)
 
 
+def company(persons: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+    """Of each record, in the order of `ids`: how many records of each feed its person has, by the
+    crosswalk."""
+    sizes = persons.group_by("person_id").agg(pl.col("feed").sort().str.join(" ").hash(seed=0).alias("who"))
+    of = persons.join(sizes, on="person_id")
+    shown = pl.DataFrame({"record_id": ids}).join(of, on="record_id", how="left", maintain_order="left")
+    return shown.select("who")
+
+
 def mirrored(
     feeds: list[People], tier: Tier, schema: LinkageSchema, mode: Hidden
-) -> tuple[pl.DataFrame, pl.Series]:
-    """Scored pairs and ids (rows of the first feed) of an attacker who has the text of all feeds."""
+) -> tuple[Held, pl.Series]:
+    """The lake of an attacker who has the text of all feeds, and its ids in the order of the first feed's
+    rows."""
     held = hold(feeds, keys=MIRROR, tier=tier, schema=schema, mode=mode)
     ids = pl.Series(pl.from_arrow(held.tokens.column("record_id")))
-    return held.pairs, ids[held.order.argsort()]
+    return held, ids[held.order.argsort()]

@@ -182,15 +182,18 @@ def _salts(target: Target) -> Iterator[tuple[str, tuple[np.ndarray | None, np.nd
 
 
 def disks(target: Target, feeds: list[People]) -> Iterator[Finding]:
-    """Without any key: sex, race and scored pairs, beside those of an attacker who has the text of `feeds`,
-    the first of which is his roll."""
+    """Without any key: sex, race, and which records are one person; with the storage key, scored pairs. All
+    beside those of an attacker who has the text of `feeds`, the first of which is his roll."""
     schema, tier = target.held.schema, target.held.tier
-    pairs, ids = scored_pairs.mirrored(feeds, tier, schema, target.held.mode)
-    mine = scored_pairs.features(target.held.pairs, target.held.core.get_column("record_id"), schema)
-    theirs = scored_pairs.features(pairs, ids, schema)
-    facts = target.facts()
+    mirror, theirs = scored_pairs.mirrored(feeds, tier, schema, target.held.mode)
+    mine, facts = target.held.core.get_column("record_id"), target.facts()
+    who = tuple(scored_pairs.company(h.persons, i) for h, i in ((target.held, mine), (mirror, theirs)))
+    pairs = tuple(
+        scored_pairs.features(h.pairs, i, schema) for h, i in ((target.held, mine), (mirror, theirs))
+    )
     yield from target.judged("sex and race", _match(target, facts), "disks")
-    yield from target.judged("scored pairs", _match(target, facts, (mine, theirs)), "disks")
+    yield from target.judged("crosswalk", _match(target, facts, who), "disks")
+    yield from target.judged("scored pairs", _match(target, facts, pairs), "operator")
 
 
 def with_key(target: Target) -> Finding:

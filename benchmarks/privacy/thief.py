@@ -2,8 +2,8 @@
 
 | adversary | has | sees |
 |---|---|---|
-| `disks` | the lake's files | core tables (sex, race, persons' ids) in clear, token files encrypted |
-| `operator` | the storage key too | the tokens |
+| `disks` | the lake's files | core tables (sex, race), crosswalk; tokens and pairs encrypted |
+| `operator` | the storage key too | tokens, scored pairs |
 | `everything` | the linkage key too | whether a guess is right |
 """
 

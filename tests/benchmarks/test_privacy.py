@@ -79,12 +79,23 @@ def mined(at):
 
 def test_which_keys_the_gate_refused_names_people_and_hiding_it_stops_that(lakes, feeds):
     """A leak that is not mended yet; docs/privacy.md has its size and what mending costs."""
-    assert mined(target(lakes, feeds, "tokens", OWN)) > 0.3
+    assert mined(target(lakes, feeds, "tokens", OWN)) > 0.05
     assert mined(target(lakes, feeds, "hidden", OWN)) < 0.01
 
 
 def test_who_has_the_linkage_key_names_nearly_everybody(lakes, feeds):
     assert suite.with_key(target(lakes, feeds, "tokens", ANEW)).leak.right > 0.9
+
+
+def test_the_lakes_files_alone_name_nobody(lakes, feeds):
+    at = target(lakes, feeds, "tokens", WHOLE)
+    found = list(suite.disks(at, [at.roll, feeds[1]]))
+    of = {f.attack: f for f in found}
+    assert of["scored pairs"].adversary == "operator"
+    assert of["scored pairs"].leak.beyond > 0.1, "why pairs lie encrypted"
+    alone = [f.leak.beyond for f in found if f.adversary == "disks"]
+    assert len(alone) == 2
+    assert max(alone) < 0.02
 
 
 def test_without_the_storage_key_a_token_file_is_its_length(lakes):

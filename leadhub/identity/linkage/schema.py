@@ -30,6 +30,7 @@ from leadhub.foundation.facts_file import Facts
 from leadhub.identity import normalise
 
 Tier = Literal["tokens", "fields"]
+_BIRTH_AND_SEX = (("date_of_birth",), ("birth_year",), ("sex",))
 TIERS: tuple[Tier, ...] = ("tokens", "fields")
 PERSON = Path(__file__).with_name("person.yaml")
 
@@ -167,8 +168,11 @@ class LinkageSchema(Facts):
                     f"match key {list(key)} has {self.most_bits(key):g} bits at most, fewer than "
                     f"{self.least_bits:g}: it could be inverted by frequency; add a part"
                 )
-            if all(self.parts[p].of in (("date_of_birth",), ("birth_year",)) for p in key):
-                raise ValueError(f"match key {list(key)} holds a birth date alone; add a part")
+            if all(self.parts[p].of in _BIRTH_AND_SEX for p in key):
+                raise ValueError(
+                    f"match key {list(key)} holds no more than birth date and sex, whose frequencies are "
+                    "public; add a part"
+                )
         return self
 
     def _named_parts(self) -> list[tuple[str, tuple[str, ...]]]:
