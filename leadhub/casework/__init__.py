@@ -15,14 +15,15 @@ Tables = Mapping[str, pa.Table]
 
 @dataclass(frozen=True)
 class Inputs:
-    """State tables by contract kind and table name, each with a `feed` column; and the crosswalk
-    (record_id, feed, person_id). A kind that no feed brings is empty."""
+    """State tables by contract kind and table name, each with a `feed` column; the crosswalk (record_id,
+    feed, person_id); and linkage's pairs (left, right, weight_bits). A kind without a feed is empty."""
 
     police: Tables
     da: Tables
     provider: Tables
     disputes: Tables
     crosswalk: pa.Table
+    pairs: pa.Table
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,8 @@ _PERSON_TABLES = ("police.persons", "da.defendants", "provider.clients")
 
 @dataclass(frozen=True)
 class Frames:
-    """`frames["kind.table"]`; persons, defendants and clients carry `person_id` besides.
+    """`frames["kind.table"]`; persons, defendants and clients carry `person_id` besides, and
+    `linkage.pairs` are scored pairs of their records.
 
     `night`: what is dated later has not happened yet. `time_zone`: whose calendar days count.
     """
@@ -73,6 +74,9 @@ class Frames:
         tables = dict(_cut(inputs))
         for name in _PERSON_TABLES:
             tables[name] = tables[name].join(persons, on="record_id", how="left")
+        tables["linkage.pairs"] = pl.DataFrame(pl.from_arrow(inputs.pairs)).select(
+            "left", "right", "weight_bits"
+        )
         return cls(tables, date.fromisoformat(night), time_zone)
 
     def __getitem__(self, name: str) -> pl.DataFrame:

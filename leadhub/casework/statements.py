@@ -33,6 +33,9 @@ PRECEDENCE = (
     ("ENROLLED", 4),
 )
 INTAKE = ("INTAKE_PENDING", "INTAKE_COMPLETE", "INTAKE_WINDOW_LAPSED")
+#: log₂ odds from which a client's own record and the police's of the person referred are one's: even.
+#: The referral number, which both sides wrote down, is not among them.
+AGREES_BITS = 0.0
 _SAID = ("record_id", "feed", "landed_on", "client_id", "referral_no_token", "status", "stated_on")
 
 
@@ -52,8 +55,12 @@ def statements(frames: Frames) -> pl.DataFrame:
     """What partners may be told with consent, one row a statement, sorted.
 
     diversion_id · feed, client_id (sealed), client_record_id, person_id and part2_program of the client ·
-    person_agrees: linkage finds the client to be the person referred · status · stated_on · record_id,
-    landed_on of the provider's row.
+    person_agrees: the client's own record and the police's of the person referred are one person's, by
+    these two records alone · status · stated_on · record_id, landed_on of the provider's row.
+
+    By these two alone: through the crosswalk any other client's record could tie them together or win the
+    place of one of them, and what a partner reads would tell of somebody who consents to nothing
+    (42 CFR 2.13(c)).
     """
     return _of_referrals(frames, _intakes(frames, INTAKE_STATUS))
 
@@ -65,7 +72,7 @@ def internal(frames: Frames) -> pl.DataFrame:
 
 
 def _of_referrals(frames: Frames, intakes: pl.DataFrame) -> pl.DataFrame:
-    persons = frames["police.persons"].select("feed", "person_no", referred="person_id")
+    persons = frames["police.persons"].select("feed", "person_no", referred="record_id")
     referrals = (
         frames["police.referrals"]
         .join(persons, on=["feed", "person_no"], how="left")
@@ -79,7 +86,8 @@ def _of_referrals(frames: Frames, intakes: pl.DataFrame) -> pl.DataFrame:
         .drop_nulls(["status", "referral_no_token"])
         .join(referrals, on="referral_no_token")
         .join(clients, on=["feed", "client_id"])
-        .with_columns(person_agrees=(pl.col("person_id") == pl.col("referred")).fill_null(value=False))
+        .join(_agreeing(frames), on=["client_record_id", "referred"], how="left")
+        .with_columns(pl.col("person_agrees").fill_null(value=False))
         .select(
             "diversion_id",
             "feed",
@@ -95,6 +103,16 @@ def _of_referrals(frames: Frames, intakes: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("diversion_id", "stated_on", "status", "feed", "record_id")
     )
+
+
+def _agreeing(frames: Frames) -> pl.DataFrame:
+    """client_record_id, referred (a record id), person_agrees (true)."""
+    near = frames["linkage.pairs"].filter(pl.col("weight_bits") >= AGREES_BITS)
+    either_way = (
+        near.select(client_record_id=one, referred=other)
+        for one, other in (("left", "right"), ("right", "left"))
+    )
+    return pl.concat(either_way).unique().with_columns(person_agrees=pl.lit(value=True))
 
 
 def _intakes(frames: Frames, status: dict[str, str]) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
+from leadhub.steps import review
 from leadhub.steps.ingest import Receipt, core_table
 from leadhub.steps.site import Site
 
@@ -27,8 +28,8 @@ def closed_feeds(site: Site, night: str) -> dict[str, Receipt]:
     return {f: r for f, r in closed.items() if r is not None}
 
 
-def inputs(site: Site, feeds: dict[str, Receipt], crosswalk_version: int) -> Any:
-    """Casework's inputs: state tables by contract kind, over all feeds of that kind, and the crosswalk."""
+def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Any:
+    """Casework's inputs: state tables by contract kind, over all its feeds, and what `link` found."""
     from leadhub.casework import Inputs
 
     tables: dict[str, dict[str, list[pa.Table]]] = defaultdict(lambda: defaultdict(list))
@@ -47,7 +48,8 @@ def inputs(site: Site, feeds: dict[str, Receipt], crosswalk_version: int) -> Any
         da=joined.get("da", {}),
         provider=joined.get("provider", {}),
         disputes=joined.get("disputes", {}),
-        crosswalk=site.lake.read("crosswalk", crosswalk_version),
+        crosswalk=site.lake.read("crosswalk", linked["tables"]["crosswalk"]),
+        pairs=review.pairs_of(site, linked),
     )
 
 
@@ -63,7 +65,7 @@ def reconcile(site: Site, night: str) -> Receipt:
         if linked is None:
             raise TerminalError("night_incomplete", f"night {night} is not linked yet")
         found = casework.reconcile(
-            inputs(site, closed_feeds(site, night), linked["tables"]["crosswalk"]),
+            inputs(site, closed_feeds(site, night), linked),
             night=night,
             time_zone=site.settings.time_zone,
         )

@@ -5,6 +5,7 @@ what joins in a test joins as it does at night.
 """
 
 from datetime import UTC, date, datetime
+from itertools import combinations
 
 import pyarrow as pa
 
@@ -119,6 +120,8 @@ class Desk:
             (kind, name): [] for kind, tables in LAYOUT.items() for name in tables
         }
         self.crosswalk: dict[str, tuple[str, str]] = {}
+        #: person → person for whom the crosswalk takes them, whatever their own two records say
+        self.taken_for: dict[str, str] = {}
 
     def add(self, kind: str, name: str, feed: str, *, person: str | None = None, **row) -> "Desk":
         held = {"feed": feed, **row}
@@ -211,7 +214,7 @@ class Desk:
 
     def inputs(self, shuffle=None) -> Inputs:
         """`shuffle(list)` reorders rows in place."""
-        walk = [(r, f, p) for r, (f, p) in self.crosswalk.items()]
+        walk = [(r, f, f"p1:{self.taken_for.get(p[3:], p[3:])}") for r, (f, p) in self.crosswalk.items()]
         tables: dict[str, dict[str, pa.Table]] = {}
         for (kind, name), rows in self.rows.items():
             rows = list(rows)
@@ -224,4 +227,12 @@ class Desk:
         return Inputs(
             **tables,
             crosswalk=pa.table({n: pa.array([w[i] for w in walk], _TEXT) for i, n in enumerate(names)}),
+            pairs=self.pairs(),
         )
+
+    def pairs(self) -> pa.Table:
+        """Two records of one person are surely one person's; no others are near."""
+        known = [(r, p) for r, (_, p) in sorted(self.crosswalk.items())]
+        near = [(a, b) for (a, one), (b, other) in combinations(known, 2) if one == other]
+        columns = {n: pa.array([pair[i] for pair in near], _TEXT) for i, n in enumerate(("left", "right"))}
+        return pa.table({**columns, "weight_bits": pa.array([20.0] * len(near))})

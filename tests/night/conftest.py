@@ -119,3 +119,14 @@ def nights(tmp_path_factory):
         log.close()
         os.environ.clear()
         os.environ.update(kept)
+
+
+@pytest.fixture(scope="module")
+def after(nights, tmp_path_factory):
+    """The state after the first night, delivered."""
+    nights.restore()
+    assert nights.run() == 0
+    where = tmp_path_factory.mktemp("after")
+    nights.save(where)
+    yield where
+    nights.restore()

@@ -15,7 +15,7 @@ def undisturbed(nights):
 
 
 @pytest.mark.parametrize("name", failpoints.NAMES)
-def test_f01_killed_at(name, nights, undisturbed):
+def test_t5_f01_killed_at(name, nights, undisturbed):
     nights.restore()
     assert nights.run(failpoint=f"{name}:kill") == -9, "the failpoint was not reached"
     assert nights.run() == 0

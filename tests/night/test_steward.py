@@ -20,16 +20,6 @@ pytestmark = pytest.mark.timeout(300)
 CLINIC = "harbor_case_management"
 
 
-@pytest.fixture(scope="module")
-def after(nights, tmp_path_factory):
-    nights.restore()
-    assert nights.run() == 0
-    where = tmp_path_factory.mktemp("after")
-    nights.save(where)
-    yield where
-    nights.restore()
-
-
 @pytest.fixture
 def leadhub(nights, after, monkeypatch, capsys):
     """The command, as typed: (exit code, what it printed)."""

@@ -1,0 +1,81 @@
+"""T2: after a revocation nothing that rested on the consent is in the next release, nor kept for later."""
+
+import io
+
+import polars as pl
+import pytest
+
+from leadhub.foundation import openpgp
+from tests.night.clinic import send, sent
+
+pytestmark = pytest.mark.timeout(300)
+DA, DATASET = "district_attorney", "diversion_status"
+KEY = ["da_case_no", "da_defendant_id"]
+
+
+def delivered(nights, number: int, name: str = DATASET) -> pl.DataFrame:
+    """A file of the DA's delivery of a night, opened."""
+    [folder] = (nights.var / "sftp" / DA / "outbox" / DATASET).glob(f"*_{nights.night(number)}")
+    secret = nights.stage.agencies / DA / "openpgp.pgp"
+    text = openpgp.decrypt((folder / f"{name}.csv.pgp").read_bytes(), secret)
+    return pl.read_csv(io.BytesIO(text), infer_schema=False)
+
+
+def spoken(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("diversion_status") != "NO_INFORMATION")
+
+
+def revoked(tables):
+    """Every line for the DA, taken back long before the night."""
+    lines = [
+        r | {"revoked_at": "2026-11-01T09:00:00Z"} if r["recipient"] == DA else r
+        for r in tables["consents"]
+    ]
+    return {**tables, "consents": lines}
+
+
+def without(tables):
+    return {**tables, "consents": [r for r in tables["consents"] if r["recipient"] != DA]}
+
+
+def data_files(nights) -> list[str]:
+    """Files with rows of releases to the DA that the hub still has, by release and name."""
+    releases = nights.var / "releases" / DA / DATASET
+    kept = [p for p in releases.rglob("*") if p.suffix in (".pgp", ".csv", ".parquet")]
+    dictionary = ("data_dictionary.csv", "accounting.parquet")
+    return sorted(
+        f"{p.relative_to(releases).parts[0][:6]}/{p.name}" for p in kept if p.name not in dictionary
+    )
+
+
+def test_t2_after_a_revocation_zero_rows_speak_and_each_is_withdrawn(nights, after):
+    first = spoken(delivered(nights, 1))
+    nights.restore(after)
+    send(nights, without(sent(nights)))
+    assert nights.run(2) == 0
+    never = delivered(nights, 2)
+    ours = first.join(spoken(never), on=KEY, how="anti")
+    assert ours.height > 2, "what Harbor's consents let be said"
+
+    nights.restore(after)
+    send(nights, revoked(sent(nights)))
+    assert nights.run(2) == 0
+    assert delivered(nights, 2).equals(never), "as if there never had been a consent"
+    changes = delivered(nights, 2, f"{DATASET}_changes")
+    withdrawn = changes.filter(pl.col("op") == "withdraw").select(KEY)
+    assert ours.join(withdrawn, on=KEY, how="anti").height == 0
+    anew = changes.filter(pl.col("op") == "insert").join(ours, on=KEY, how="semi")
+    assert spoken(anew).height == 0
+    assert data_files(nights) == ["000002/rows_sealed.parquet"], "the last rows are the only ones kept"
+
+
+def test_t2_what_was_staged_before_the_revocation_is_gone_after_it(nights, after):
+    nights.restore(after)
+    assert nights.run(2, failpoint="release.staged:kill") == -9
+    assert any(name.startswith("000002/diversion_status.csv") for name in data_files(nights))
+    send(nights, revoked(sent(nights)), 3)
+    assert nights.run(3) == 0
+    assert len(data_files(nights)) == 1
+    assert data_files(nights)[0].endswith("rows_sealed.parquet")
+    outbox = nights.var / "sftp" / DA / "outbox" / DATASET
+    assert [p.name[7:] for p in sorted(outbox.iterdir())] == [nights.night(1), nights.night(3)]
