@@ -42,13 +42,20 @@ def column(
     protection: Protection = Protection.CJI_NONCHRI,
     kind: str | None = None,
     codes: tuple[str, ...] | None = None,
+    made_from: tuple[str, ...] = (),
     nullable: bool = False,
     **checks: typing.Any,
 ) -> typing.Any:
     """A pandera field with the facts of a column; `checks` are pandera's (ge, str_matches, …)."""
     if codes is not None:
         checks["isin"] = list(codes)
-    facts = {"sensitivity": sensitivity, "protection": protection, "kind": kind, "codes": codes}
+    facts = {
+        "sensitivity": sensitivity,
+        "protection": protection,
+        "kind": kind,
+        "codes": codes,
+        "made_from": made_from,
+    }
     return pa.Field(nullable=nullable, description=description, metadata=facts, **checks)
 
 
@@ -91,6 +98,7 @@ def facts(model: type[Contract]) -> TableFacts:
                 description=field.description,
                 kind=own["kind"],
                 codes=own["codes"],
+                made_from=own["made_from"],
             )
         )
     names = {c.name for c in columns}

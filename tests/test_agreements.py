@@ -8,6 +8,7 @@ import yaml
 
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import REPOSITORY
+from leadhub.foundation.vocabulary import Protection
 from leadhub.intake import feeds
 from leadhub.permission import agreements
 from leadhub.release import documents
@@ -223,7 +224,7 @@ def test_g7_a_release_contract_with_an_identifier_is_impossible():
     class Leaky(Contract):
         """Names a person."""
 
-        last_name: str = identifier("last_name", "Surname", protection=releases.CJI)
+        last_name: str = identifier("last_name", "Surname", protection=Protection.CJI_NONCHRI)
 
         class Config(Contract.Config):
             metadata = {"table": "leaky", "key": []}

@@ -26,6 +26,16 @@ class Protection(StrEnum):
     PUBLIC = "PUBLIC"
 
 
+#: the stricter before the laxer; of values that are joined the strictest class holds for what they make
+STRICTEST_FIRST = (
+    Protection.PART2,
+    Protection.MHL3313,
+    Protection.PHI,
+    Protection.CJI_NONCHRI,
+    Protection.PUBLIC,
+)
+
+
 #: identifier kinds that linkage understands (see `leadhub.identity.normalise`)
 IDENTIFIER_KINDS = (
     "last_name",
@@ -55,6 +65,8 @@ class ColumnFacts:
 
     `type` is one of string, date, timestamp, integer, boolean. `kind` names the identifier or shared
     id (a FACT with a kind, such as sex, goes on and is also tokenised). `codes` is a closed list.
+    `made_from`: what a column of a release is derived from, as `contract.table.column` or, for all columns
+    of a table, `contract.table`.
     """
 
     name: str
@@ -65,6 +77,7 @@ class ColumnFacts:
     description: str
     kind: str | None = None
     codes: tuple[str, ...] | None = None
+    made_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
