@@ -5,7 +5,7 @@ PERSONS ?= 5000
 # a night is many short processes: without bytecode each compiles its imports again (some seconds)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup spark demo up test lint bench bench-night bench-linkage bench-linkage-speed bench-linkage-nights bench-privacy docs clean
+.PHONY: help setup spark demo up test guarantees lint bench bench-night bench-linkage bench-linkage-speed bench-linkage-nights bench-privacy docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -33,6 +33,9 @@ up: setup        ## the same, kept running, with Airflow's UI on loopback
 
 test: spark      ## the whole suite, two files at a time
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20
+
+guarantees: spark  ## what is promised, and which tests prove it: docs/guarantees.md
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -k "test_t1_ or test_t2_ or test_t3_ or test_t4_ or test_t5_ or test_t6_ or test_t7_ or test_t8_ or test_t9_ or test_t10_" --guarantees docs/guarantees.md
 
 lint: setup      ## style, types, import directions
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

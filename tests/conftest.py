@@ -8,3 +8,5 @@ for _name in [n for n in os.environ if n.startswith(("AIRFLOW", "LEADHUB"))]:
     del os.environ[_name]
 os.environ["AIRFLOW_HOME"] = _home
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "false"
+
+pytest_plugins = ["tests.guarantees"]

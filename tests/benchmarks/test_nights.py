@@ -38,7 +38,7 @@ def found():
     return list(nights.run(versions(of), PERSONS, seed=3, full_every=6))
 
 
-def test_no_id_is_reused_and_none_changes_without_cause(found):
+def test_t7_no_id_is_reused_and_none_changes_without_cause(found):
     assert len(found) == nights.NIGHTS
     total = nights_measures.total(found)
     assert total["reused"] == 0

@@ -285,7 +285,7 @@ def _county() -> Desk:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_g2_shuffled_input_gives_the_same_bytes(seed):
+def test_t5_g2_shuffled_input_gives_the_same_bytes(seed):
     desk = _county()
     shuffled = desk.inputs(random.Random(seed).shuffle)
     other = casework.reconcile(shuffled, night=NIGHT, time_zone=ZONE)

@@ -141,7 +141,7 @@ def waits_then_is_refused(agency: Agency, *words: str) -> None:
     assert untouched(agency)
 
 
-def test_f05_truncated_upload_is_not_taken(agency: Agency) -> None:
+def test_t4_f05_truncated_upload_is_not_taken(agency: Agency) -> None:
     names = agency.drop(tables={"clients": CLIENTS * 20_000, "refs": TABLES["refs"]})
     whole = (agency.inbox / names[0]).read_bytes()
     (agency.inbox / names[0]).unlink()
@@ -157,7 +157,7 @@ def test_f05_truncated_upload_is_not_taken(agency: Agency) -> None:
     waits_then_is_refused(agency, names[0], "size")
 
 
-def test_f06_file_still_being_written_is_taken_once_and_whole(agency: Agency) -> None:
+def test_t4_f06_file_still_being_written_is_taken_once_and_whole(agency: Agency) -> None:
     data = CLIENTS * 300
     agency.drop(tables={"clients": data, "refs": TABLES["refs"]})
     path = agency.inbox / "clients_20261120_01.csv"
@@ -183,7 +183,7 @@ def test_f06_file_still_being_written_is_taken_once_and_whole(agency: Agency) ->
     assert len(agency.landing.drops("harbor")) == 1
 
 
-def test_f06_a_file_of_the_right_size_with_other_bytes_is_not_taken(agency: Agency) -> None:
+def test_t4_f06_a_file_of_the_right_size_with_other_bytes_is_not_taken(agency: Agency) -> None:
     agency.drop()
     agency.put("clients_20261120_01.csv", bytes(len(CLIENTS)))
     waits_then_is_refused(agency, "SHA-256")

@@ -180,7 +180,7 @@ def grouped(partition: dict[str, int]) -> tuple[str, ...]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(PARTITION, min_size=2, max_size=6))
-def test_laws_over_any_nights(history):
+def test_t7_laws_over_any_nights(history):
     """One person a cluster; no id dealt twice; a run again is equal, in any order; an id stands on records
     that bore it before; what did not change keeps its id; events account for every id."""
     ever: set[str] = set()

@@ -97,7 +97,7 @@ def test_a_withdrawal_comes_before_the_row_that_replaces_it(tmp_path, key):
 
 @settings(max_examples=20, deadline=None)
 @given(order=st.permutations(range(3)), cut=st.integers(0, 3), large=st.booleans())
-def test_g2_same_rows_same_bytes(tmp_path_factory, key, order, cut, large):
+def test_t5_g2_same_rows_same_bytes(tmp_path_factory, key, order, cut, large):
     one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other")
     table = rows().take(list(order))
     table = pa.concat_tables([table.slice(0, cut), table.slice(cut)])

@@ -206,7 +206,7 @@ def test_silence_a_restriction_that_this_partner_cannot_see_makes_no_delivery(pa
     assert (partner.chain.read_bytes(), all_bytes(partner.outbox)) == before
 
 
-def test_silence_no_byte_depends_on_hidden_inputs(tmp_path, keys):
+def test_t3_silence_no_byte_depends_on_hidden_inputs(tmp_path, keys):
     one, other = (new_office(tmp_path / name, keys) for name in ("one", "other"))
     one.publish(NIGHT, ONE, restrictions="a", inputs="with a treatment record")
     other.publish(NIGHT, ONE, restrictions="b", inputs="without")
