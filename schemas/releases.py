@@ -45,8 +45,13 @@ def own_id(description: str, *made_from: str, nullable: bool = False):
     """An id that the partner itself issued; opened for this partner alone. To the partner it is what it was
     there, whatever the protection of the rows that it stands in."""
     _inherited(made_from)
-    own = {"sensitivity": Sensitivity.LOCAL_ID, "protection": Protection.CJI_NONCHRI}
-    return column(description, made_from=made_from, nullable=nullable, **own)
+    return column(
+        description,
+        sensitivity=Sensitivity.LOCAL_ID,
+        protection=Protection.CJI_NONCHRI,
+        made_from=made_from,
+        nullable=nullable,
+    )
 
 
 class DiversionStatus(Contract):
