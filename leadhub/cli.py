@@ -17,7 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 from connectors.base import connection_from_environment
-from leadhub import cli_accountability, cli_exchange, cli_keys, cli_linkage, cli_opprl, cli_review
+from leadhub import (
+    cli_accountability,
+    cli_exchange,
+    cli_keys,
+    cli_linkage,
+    cli_opprl,
+    cli_review,
+    cli_seals,
+)
 from leadhub.foundation import clock, files, ledger
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
@@ -37,6 +45,7 @@ app.add_typer(drop_app, name="drop")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cli_linkage.app, name="linkage")
 app.add_typer(cli_review.app, name="review")
+app.add_typer(cli_seals.app, name="seals")
 app.command("tokenise")(cli_exchange.tokenise)
 app.add_typer(cli_exchange.app, name="exchange")
 app.add_typer(cli_opprl.app, name="opprl")

@@ -13,6 +13,7 @@ from connectors.base import connection_from_environment
 from leadhub.foundation import clock, ledger
 from leadhub.identity import pseudonymise
 from leadhub.permission import linking
+from leadhub.steps import seals
 from leadhub.steps.ingest import core_table
 from leadhub.steps.site import Site, open_site
 from simulation.county import County
@@ -66,7 +67,8 @@ def _barred(of: Site, manifest: dict[str, Any]) -> pl.Series:
     for feed_id, said in manifest["feeds"].items():
         feed, facts = of.feeds[feed_id], of.facts(of.feeds[feed_id])
         tables = {t: of.lake.read(core_table(feed_id, t), c["version"]) for t, c in said["tables"].items()}
-        may = linking.linkable(feed, tables, at=clock.now(), time_zone=of.settings.time_zone)
+        register = seals.register(of)
+        may = linking.linkable(feed, tables, register, at=clock.now(), time_zone=of.settings.time_zone)
         for name in (t for t in tables if may and facts[t].holds_persons):
             persons = pl.DataFrame(pl.from_arrow(tables[name]))
             ids.append(persons.filter(~may.among(persons.get_column(may.key))).get_column("record_id"))

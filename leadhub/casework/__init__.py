@@ -16,7 +16,8 @@ Tables = Mapping[str, pa.Table]
 @dataclass(frozen=True)
 class Inputs:
     """State tables by contract kind and table name, each with a `feed` column; the crosswalk (record_id,
-    feed, person_id); and linkage's pairs (left, right, weight_bits). A kind without a feed is empty."""
+    feed, person_id); linkage's pairs (left, right, weight_bits); and the register of seals
+    (`seals.COLUMNS`). A kind without a feed is empty."""
 
     police: Tables
     da: Tables
@@ -24,6 +25,7 @@ class Inputs:
     disputes: Tables
     crosswalk: pa.Table
     pairs: pa.Table
+    seals: pa.Table
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Casework:
     statements: pa.Table
     justice_events: pa.Table
     discrepancies: pa.Table
+    seals: pa.Table
 
     def tables(self) -> dict[str, pa.Table]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -46,6 +49,7 @@ def reconcile(inputs: Inputs, *, night: str, time_zone: str) -> Casework:
     `night`: what is dated later has not happened yet. `time_zone`: whose calendar days count.
     """
     from leadhub.casework import discrepancies, diversions, events, statements
+    from leadhub.casework import seals as sealing
     from leadhub.casework.frames import Frames
     from leadhub.identity.keyed import to_arrow
 
@@ -59,4 +63,5 @@ def reconcile(inputs: Inputs, *, night: str, time_zone: str) -> Casework:
         statements=to_arrow(said),
         justice_events=to_arrow(events.justice_events(frames)),
         discrepancies=to_arrow(discrepancies.discrepancies(frames, referred, cases, said)),
+        seals=to_arrow(sealing.seals(frames)),
     )

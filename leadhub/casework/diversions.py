@@ -11,6 +11,7 @@ import polars as pl
 
 from leadhub.casework import participants
 from leadhub.casework.frames import Frames
+from leadhub.casework.seals import sealed_arrests, sealed_cases
 
 
 def diversions(frames: Frames, cases: pl.DataFrame) -> pl.DataFrame:
@@ -19,8 +20,8 @@ def diversions(frames: Frames, cases: pl.DataFrame) -> pl.DataFrame:
     `referral_status` rests on the police's own words alone: INELIGIBLE_RETURNED where they did not offer
     LEAD (for whatever reason, see `not_offered_reason`), PARTICIPANT_DECLINED where they write that the
     person declined, else REFERRED. The columns of the DA are those of the case with the latest decision,
-    of `cases`, and `case_count` how many there are. `sealed_under`: of any case. `participant_*`:
-    internal, see `participants`.
+    of `cases`, and `case_count` how many there are. `sealed_under`: of any case, or of the
+    arrest. `participant_*`: internal, see `participants`.
     """
     persons = frames["police.persons"].select("feed", "person_no", "person_id")
     arrests = frames["police.arrests"].select(
@@ -32,6 +33,9 @@ def diversions(frames: Frames, cases: pl.DataFrame) -> pl.DataFrame:
         .join(arrests, on=["feed", "arrest_no"], how="left")
         .with_columns(diversion_id="record_id")
         .join(_of_cases(cases), on="diversion_id", how="left")
+        .join(sealed_arrests(frames, "arrest_no_token"), on="arrest_no_token", how="left", suffix="_arrest")
+        .join(sealed_arrests(frames, "cjtn_token"), on="cjtn_token", how="left", suffix="_cjtn")
+        .with_columns(sealed_under=pl.coalesce("sealed_under", "sealed_under_arrest", "sealed_under_cjtn"))
         .join(participants.participant_status(frames), on="diversion_id", how="left")
         .select(
             "diversion_id",
@@ -134,14 +138,4 @@ def diversion_cases(frames: Frames) -> pl.DataFrame:
             "landed_on",
         )
         .sort("diversion_id", "da_feed", "case_record_id")
-    )
-
-
-def sealed_cases(frames: Frames) -> pl.DataFrame:
-    """feed, da_case_no, sealed_under of every case that any of its dispositions seals."""
-    return (
-        frames["da.dispositions"]
-        .drop_nulls("sealed_under")
-        .group_by("feed", "da_case_no")
-        .agg(pl.col("sealed_under").min())
     )

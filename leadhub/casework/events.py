@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from leadhub.casework.diversions import sealed_cases
 from leadhub.casework.frames import Frames
+from leadhub.casework.seals import sealed_arrests, sealed_cases
 
 #: gravest first (NY Penal Law 10.00)
 _GRAVITY = ("F", "M", "V", "I")
@@ -37,8 +37,8 @@ def _arrests(frames: Frames) -> pl.DataFrame:
         frames["police.arrests"]
         .join(persons, on=["feed", "person_no"])
         .join(_gravest(frames["police.charges"], "arrest_no"), on=["feed", "arrest_no"], how="left")
-        .join(_sealed_arrests(frames, "arrest_no_token"), on="arrest_no_token", how="left")
-        .join(_sealed_arrests(frames, "cjtn_token"), on="cjtn_token", how="left", suffix="_by_cjtn")
+        .join(sealed_arrests(frames, "arrest_no_token"), on="arrest_no_token", how="left")
+        .join(sealed_arrests(frames, "cjtn_token"), on="cjtn_token", how="left", suffix="_by_cjtn")
         .with_columns(
             event_type=pl.lit("ARREST"),
             event_on=frames.site_day("arrested_at"),
@@ -46,16 +46,6 @@ def _arrests(frames: Frames) -> pl.DataFrame:
             docket_no_token=pl.lit(None, pl.String),
             sealed_under=pl.coalesce("sealed_under", "sealed_under_by_cjtn"),
         )
-    )
-
-
-def _sealed_arrests(frames: Frames, token: str) -> pl.DataFrame:
-    """The seal of a case is on the arrest that it came from, too."""
-    cases = frames["da.cases"].select("feed", "da_case_no", token).drop_nulls(token)
-    return (
-        cases.join(sealed_cases(frames), on=["feed", "da_case_no"])
-        .group_by(token)
-        .agg(pl.col("sealed_under").min())
     )
 
 

@@ -59,7 +59,7 @@ _PERSON_TABLES = ("police.persons", "da.defendants", "provider.clients")
 @dataclass(frozen=True)
 class Frames:
     """`frames["kind.table"]`; persons, defendants and clients carry `person_id` besides, and
-    `linkage.pairs` are scored pairs of their records.
+    `linkage.pairs` are scored pairs of their records, `seals` the register of seals.
 
     `night`: what is dated later has not happened yet. `time_zone`: whose calendar days count.
     """
@@ -74,6 +74,7 @@ class Frames:
         tables = dict(_cut(inputs))
         for name in _PERSON_TABLES:
             tables[name] = tables[name].join(persons, on="record_id", how="left")
+        tables["seals"] = pl.DataFrame(pl.from_arrow(inputs.seals))
         tables["linkage.pairs"] = pl.DataFrame(pl.from_arrow(inputs.pairs)).select(
             "left", "right", "weight_bits"
         )

@@ -31,19 +31,25 @@ class _Asks:
     consent: LinkageConsent
 
 
-def linkable(feed: Feed, tables: dict[str, pa.Table], *, at: datetime, time_zone: str) -> Linkable | None:
-    """Of the feed's persons, from its other state tables; None where all may be linked."""
+def linkable(
+    feed: Feed, tables: dict[str, pa.Table], seals: pa.Table, *, at: datetime, time_zone: str
+) -> Linkable | None:
+    """Of the feed's persons, from its other state tables and the register of seals; None where all may be
+    linked."""
     if "dispositions" in tables and "cases" in tables:
-        return Linkable("defendant_id", _sealed(tables["cases"], tables["dispositions"]), listed=False)
+        barred = _sealed(feed, tables["cases"], tables["dispositions"], seals)
+        return Linkable("defendant_id", barred, listed=False)
     if feed.linkage_consent is None:
         return None
     consenting = _consenting(feed.linkage_consent, tables, at, time_zone)
     return Linkable("client_id", consenting, listed=True)
 
 
-def _sealed(cases: pa.Table, dispositions: pa.Table) -> pl.Series:
+def _sealed(feed: Feed, cases: pa.Table, dispositions: pa.Table, seals: pa.Table) -> pl.Series:
     """Defendants all of whose cases are sealed."""
-    sealed = _frame(dispositions).filter(pl.col("sealed_under").is_not_null()).select("da_case_no").unique()
+    stated = _frame(dispositions).filter(pl.col("sealed_under").is_not_null()).select("da_case_no")
+    known = _frame(seals).filter(pl.col("feed") == feed.id).select("da_case_no")
+    sealed = pl.concat([stated, known]).unique()
     case = _frame(cases).select("da_case_no", "defendant_id")
     still_open = case.join(sealed, on="da_case_no", how="anti").select("defendant_id")
     return case.join(still_open, on="defendant_id", how="anti").get_column("defendant_id").unique().sort()

@@ -10,7 +10,7 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import review
+from leadhub.steps import review, seals
 from leadhub.steps.ingest import Receipt, core_table
 from leadhub.steps.site import Site
 
@@ -50,6 +50,7 @@ def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Any:
         disputes=joined.get("disputes", {}),
         crosswalk=site.lake.read("crosswalk", linked["tables"]["crosswalk"]),
         pairs=review.pairs_of(site, linked),
+        seals=seals.register(site),
     )
 
 
@@ -74,6 +75,7 @@ def reconcile(site: Site, night: str) -> Receipt:
             versions[name], rows[name] = site.lake.write(name, table), table.num_rows
             hashes[name] = content_hash(table)
             failpoints.reach("reconcile.between_tables")
+        seals.remember(site, night, found.seals)
         receipt = {
             "status": "reconciled",
             "night": night,

@@ -11,6 +11,7 @@ import polars as pl
 
 from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity.linkage import shared_numbers
+from leadhub.steps import seals
 from leadhub.steps.ingest import core_table
 from leadhub.steps.site import Site
 
@@ -20,7 +21,8 @@ _QUOTED = {"feed": pl.String, "record_id": pl.String, "kind": pl.String, "token"
 def joined(site: Site, versions: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
     """`versions`: feed → table → version of its state. See `shared_numbers.pairs`."""
     quoted = [pl.DataFrame(schema=_QUOTED)]
-    sealed = [pl.DataFrame(schema={"token": pl.String})]
+    register = pl.DataFrame(pl.from_arrow(seals.register(site)))
+    sealed = [register.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
     for feed_id, tables in versions.items():
         read = _Tables(site, feed_id, tables)
         quoted += read.quoted()

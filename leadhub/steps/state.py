@@ -16,7 +16,7 @@ from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop
 from leadhub.permission import linking
-from leadhub.steps import judgement
+from leadhub.steps import judgement, seals
 from leadhub.steps.ingest import Receipt, base_of, core_table
 from leadhub.steps.site import Site
 
@@ -131,7 +131,8 @@ def _advance(
 
 
 def _linkable(site: Site, feed: Feed, states: dict[str, pa.Table]) -> Linkable | None:
-    return linking.linkable(feed, states, at=clock.now(), time_zone=site.settings.time_zone)
+    register = seals.register(site)
+    return linking.linkable(feed, states, register, at=clock.now(), time_zone=site.settings.time_zone)
 
 
 def close(site: Site, feed_id: str, night: str) -> Receipt:

@@ -10,6 +10,7 @@ from itertools import combinations
 import pyarrow as pa
 
 from leadhub.casework import Inputs
+from leadhub.casework.seals import COLUMNS
 
 POLICE, DA, HARBOR, RIVERSIDE, DISPUTES = "police_records", "da_cases", "harbor", "riverside", "da_disputes"
 NIGHT, ZONE = "2026-11-20", "America/New_York"
@@ -66,6 +67,9 @@ LAYOUT = {
     },
     "disputes": {"disputes": "dispute_id da_case_no|disputed_column problem"},
 }
+
+
+NO_SEALS = pa.table({name: pa.array([], _TEXT) for name in COLUMNS})
 
 
 def day(text: str | None) -> date | None:
@@ -212,8 +216,8 @@ class Desk:
     def table(self, kind: str, name: str) -> pa.Table:
         return table(kind, name, self.rows[kind, name])
 
-    def inputs(self, shuffle=None) -> Inputs:
-        """`shuffle(list)` reorders rows in place."""
+    def inputs(self, shuffle=None, seals: pa.Table | None = None) -> Inputs:
+        """`shuffle(list)` reorders rows in place; `seals`: what the register remembers."""
         walk = [(r, f, f"p1:{self.taken_for.get(p[3:], p[3:])}") for r, (f, p) in self.crosswalk.items()]
         tables: dict[str, dict[str, pa.Table]] = {}
         for (kind, name), rows in self.rows.items():
@@ -228,6 +232,7 @@ class Desk:
             **tables,
             crosswalk=pa.table({n: pa.array([w[i] for w in walk], _TEXT) for i, n in enumerate(names)}),
             pairs=self.pairs(),
+            seals=seals or NO_SEALS,
         )
 
     def pairs(self) -> pa.Table:

@@ -281,6 +281,7 @@ def _county() -> Desk:
         desk.decided(n, "FILED", "2026-10-03").decided(n, "DIVERTED_LEAD", "2026-10-03")
         desk.intake(n, codes.INTAKE_OUTCOME[i % 6], "2026-10-10").episode(n, "2026-10-11")
         desk.client(n, f"x{i}", feed=RIVERSIDE).intake(n, "SCHEDULED", "2026-10-10", feed=RIVERSIDE)
+    desk.disposed("1", "DISMISSED", "2026-11-01", sealed="CPL_160_50")
     return desk
 
 

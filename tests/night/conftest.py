@@ -16,7 +16,7 @@ from leadhub.foundation import clock, openpgp
 from leadhub.foundation.settings import Settings
 from simulation.stage import Stage
 
-STATE = ("landing", "landing_keys", "lake", "ledger", "releases", "reports")
+STATE = ("landing", "landing_keys", "lake", "ledger", "releases", "reports", "seals")
 PERSONS = 300
 
 

@@ -16,6 +16,7 @@ from leadhub.intake import feeds
 from leadhub.permission import linking
 from schemas import da
 from schemas.contract import facts
+from tests.casework.desk import NO_SEALS
 
 KEYS = Keys(bytes(range(32)))
 DEFENDANTS = facts(da.Defendants)
@@ -81,7 +82,7 @@ def cases(**of: tuple[str, str | None]) -> dict[str, pa.Table]:
 
 def test_a_defendant_of_sealed_cases_alone_may_not_be_linked():
     tables = cases(c1=("d1", "CPL_160_50"), c2=("d2", "CPL_160_50"), c3=("d2", None), c4=("d3", None))
-    may = linking.linkable(DA, tables, at=NOW, time_zone=ZONE)
+    may = linking.linkable(DA, tables, NO_SEALS, at=NOW, time_zone=ZONE)
     assert may.among(pl.Series(["d1", "d2", "d3", "d4"])).to_list() == [False, True, True, True]
 
 
@@ -115,13 +116,13 @@ def test_a_client_is_linked_by_a_consent_that_counts_now_where_the_feed_asks_for
     text = ("expiry_event", "docket_no_token")
     types = dict.fromkeys(text, pl.String) | {"revoked_at": pl.Datetime("us", "UTC")}
     tables = {"consents": pl.DataFrame([line], schema_overrides=types).to_arrow()}
-    may = linking.linkable(PROVIDER, tables, at=NOW, time_zone=ZONE)
+    may = linking.linkable(PROVIDER, tables, NO_SEALS, at=NOW, time_zone=ZONE)
     assert may.among(pl.Series(["c1"])).to_list() == [counts]
 
 
 def test_a_feed_that_asks_for_no_consent_links_all():
     provider = PROVIDER.model_copy(update={"linkage_consent": None})
-    assert linking.linkable(provider, {}, at=NOW, time_zone=ZONE) is None
+    assert linking.linkable(provider, {}, NO_SEALS, at=NOW, time_zone=ZONE) is None
 
 
 def test_what_is_barred_never_reaches_the_tokeniser_and_keeps_its_row(monkeypatch):

@@ -1,0 +1,80 @@
+"""The register of seals: what was ever sealed stays sealed, whatever a source forgets or sends again.
+
+::
+
+    var/seals/<night>.json      seals first stated that night: ids and numbers as keyed tokens
+    var/seals/lifted/<n>.json   a steward's word that a seal was entered by mistake
+
+Files are only ever added, outside table history and retention: a backup that is put back leaves them alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from leadhub.casework.seals import COLUMNS
+from leadhub.foundation import clock, files
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.lease import lease
+from leadhub.identity.keyed import to_arrow
+from leadhub.steps.site import Site
+
+
+def _folder(site: Site) -> Path:
+    return site.settings.var / "seals"
+
+
+def _lifted(site: Site) -> list[dict[str, Any]]:
+    return [files.read_json(path) for path in sorted((_folder(site) / "lifted").glob("*.json"))]
+
+
+def known(site: Site) -> list[dict[str, Any]]:
+    """Every seal that stands, the oldest first: `COLUMNS`, night, seal (its id)."""
+    nights = [files.read_json(path) for path in sorted(_folder(site).glob("*.json"))]
+    every = [seal for night in nights for seal in night["seals"]]
+    gone = {(lift["seal"], lift["night"]) for lift in _lifted(site)}
+    return [s for s in every if (s["seal"], s["night"]) not in gone]
+
+
+def register(site: Site) -> pa.Table:
+    """`COLUMNS` of the seals that stand."""
+    schema = dict.fromkeys(COLUMNS, pl.String)
+    return to_arrow(pl.DataFrame([{c: s[c] for c in COLUMNS} for s in known(site)], schema=schema))
+
+
+def remember(site: Site, night: str, found: pa.Table) -> int:
+    """Seals that the register does not have yet; returns how many of them are new. Run again, the same."""
+    have = {(s["feed"], s["da_case_no"]) for s in known(site) if s["night"] != night}
+    new = [s for s in found.to_pylist() if (s["feed"], s["da_case_no"]) not in have]
+    if new:
+        named = [{"seal": _id(s), "night": night, **s} for s in new]
+        files.write_json(_folder(site) / f"{night}.json", {"night": night, "seals": named})
+    return len(new)
+
+
+def _id(seal: dict[str, Any]) -> str:
+    return files.sha256_bytes(f"{seal['feed']}|{seal['da_case_no']}".encode())[:12]
+
+
+def lift(site: Site, seal: str, *, by: str, why: str) -> dict[str, Any]:
+    """A seal was entered by mistake: from the next night on it stands only where the office states it.
+
+    Raises: TerminalError `state_invalid` where no seal, or more than one, begins so, or name or reason are
+    missing.
+    """
+    with lease(site.leases, "night"):
+        found = [s for s in known(site) if s["seal"].startswith(seal)]
+        if len(found) != 1 or not by.strip() or not why.strip():
+            raise TerminalError(
+                "state_invalid",
+                f"{len(found)} seals begin with [{seal}], see `leadhub seals list`; say --by and --why",
+            )
+        said = {"seal": found[0]["seal"], "night": found[0]["night"], "by": by.strip(), "why": why.strip()}
+        said["at"] = clock.stamp(clock.now())
+        number = len(_lifted(site)) + 1
+        files.write_json(_folder(site) / "lifted" / f"{number:04d}.json", said)
+    return said
