@@ -30,7 +30,7 @@ def read(data: bytes, name: str) -> tuple[pa.Table, BadCells]:
     Raises: TerminalError `unreadable_file` (not strict JSON, or not a page), `schema_drift` (rows with
     other fields than the first row).
     """
-    lines = data.removesuffix(b"\n").split(b"\n")
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
     fields: list[str] | None = None
     batches: list[pa.RecordBatch] = []
     bad: BadCells = []

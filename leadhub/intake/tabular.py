@@ -72,7 +72,8 @@ def parse(data: bytes, format: str, *, name: str, delimiter: str = ",", encoding
     Raises: TerminalError `unreadable_file` (the file as a whole cannot be trusted) or `schema_drift`
     (its columns cannot be told); messages name `name` and a line, never content.
     """
-    if not data:
+    # no page at all is an answer: the source says that nothing changed (connectors/rest.py)
+    if not data and format != "jsonl":
         raise _unreadable(name, "it is empty")
     if format == "csv":
         frame, rows, faults, read = _read_csv(data, name, delimiter, encoding)

@@ -224,3 +224,11 @@ def test_arrow_null_and_empty_are_both_null():
     table = pa.table({"a": pa.array(["", None, "x"], pa.string())})
     parsed = tabular.parse(MADE["stream"](table), "arrow", name="x")
     assert parsed.table["a"].to_pylist() == [None, None, "x"]
+
+
+def test_pages_of_which_there_are_none_hold_no_rows_but_an_empty_file_is_refused():
+    """The DA's system answers 304 where a table did not change since the last night."""
+    found = tabular.parse(b"", "jsonl", name="cases.jsonl")
+    assert (found.read, found.table.num_rows, found.faults.height) == (0, 0, 0)
+    with pytest.raises(TerminalError, match="unreadable_file"):
+        tabular.parse(b"", "csv", name="cases.csv")
