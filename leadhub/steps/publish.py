@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Set
+from dataclasses import fields
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from leadhub.steps import review
 from leadhub.steps.ingest import Receipt, core_table
 from leadhub.steps.site import Site
 
-_CASEWORK = ("diversions", "diversion_cases", "statements", "justice_events", "discrepancies")
+_CASEWORK = tuple(f.name for f in fields(Casework))
 
 
 def _facts(agreement: Agreement) -> TableFacts:
