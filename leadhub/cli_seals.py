@@ -29,6 +29,21 @@ def list_() -> None:
 
 
 @app.command()
+def due() -> None:
+    """Cases that call for a seal and have none, by the agency's own number: ask who orders it."""
+    from leadhub.steps import sealing_due
+    from leadhub.steps.site import open_site
+
+    found = sealing_due.due(open_site(connection_from_environment))
+    table = table_of("due since", "feed", "case", "under", "by")
+    for row in found:
+        facts = (row[c] for c in ("feed", "case", "provision", "citation"))
+        table.add_row(row["due_on"].isoformat(), *facts)
+    console.print(table)
+    console.print(f"{len(found):,} cases may be sealed")
+
+
+@app.command()
 def lift(
     seal: Annotated[str, typer.Argument(help="id of a seal, or the beginning of it")],
     by: Annotated[str, typer.Option(help="who lifts it")],

@@ -103,6 +103,21 @@ def test_check_says_before_the_drop_what_the_hub_says_after_it(leadhub, nights, 
     assert before == told != set()
 
 
+def test_what_is_sealed_and_what_should_be(leadhub, nights):
+    code, said = leadhub("seals", "list")
+    assert code == 0
+    assert re.search(r"[1-9]\d* seals stand", said)
+    assert "CPL_160_50" in said
+    numbers = set(nights.stage.county.sources(1).da["cases"]["caseNumber"])
+    code, said = leadhub("seals", "due")
+    assert code == 0
+    due = set(re.findall(r"da_cases\s+(\S+)", said))
+    assert due
+    assert due <= numbers, "the office's own numbers, so that it can be asked"
+    code, said = leadhub("seals", "lift", "ffff", "--by", "a steward", "--why", "none begins so")
+    assert code == 70
+
+
 def test_check_of_good_rows_passes(leadhub, nights, tmp_path):
     [sent] = (nights.before / "sftp" / CLINIC / "inbox").glob("clients_*.csv")
     header, first = sent.read_text().splitlines()[:2]
