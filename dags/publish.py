@@ -1,14 +1,19 @@
-"""`publish_<partner>`: what each of its agreements allows, staged, accounted, delivered."""
+"""`publish_<partner>`: what each of its agreements allows, staged, accounted, delivered.
+
+A licence that is new or was changed waits for two people; the partner's other datasets do not.
+"""
 
 from itertools import groupby
 from operator import attrgetter
 
-from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from airflow.sdk import DAG, PartitionedAssetTimetable, TriggerRule, task
 
 from leadhub.airflow_adapter import (
     NIGHT_ASSET,
     TASK_DEFAULTS,
+    Question,
     agreements,
+    follows,
     night_of,
     publish_deadline,
     release_asset,
@@ -28,15 +33,24 @@ for partner, held in groupby(in_order, key=attrgetter("partner")):
         tags=["publish"],
     ) as dag:
         for agreement in held:
+            name = agreement.dataset
 
-            @task(task_id=f"stage_{agreement.dataset}")
-            def stage(agreement_id: str, dag_run=None):
-                return run("publish.stage", agreement_id, night_of(dag_run))
+            @task.branch(task_id=f"stage_{name}")
+            def stage(agreement_id: str, dataset: str, dag_run=None):
+                return follows(run("publish.stage", agreement_id, night_of(dag_run)), dataset)
 
-            @task(task_id=f"deliver_{agreement.dataset}", outlets=[release_asset(agreement.id)])
+            @task(
+                task_id=f"deliver_{name}",
+                outlets=[release_asset(agreement.id)],
+                trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+            )
             def deliver(agreement_id: str, dag_run=None):
                 return run("publish.deliver", agreement_id, night_of(dag_run))
 
-            stage(agreement.id) >> deliver(agreement.id)
+            propose = Question(task_id=f"propose_{name}", agreement_id=agreement.id, role="proposed")
+            approve = Question(task_id=f"approve_{name}", agreement_id=agreement.id, role="approved")
+            staged, delivered = stage(agreement.id, name), deliver(agreement.id)
+            staged >> [propose, approve, delivered]
+            propose >> approve >> delivered
 
     globals()[dag.dag_id] = dag

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import (
     Asset,
     AsyncCallback,
@@ -97,17 +98,21 @@ def _connect(name: str) -> base.Connection:
     )
 
 
+def _act(step: str, *arguments: Any, **named: Any) -> dict[str, Any]:
+    from leadhub.steps.site import open_site
+
+    module, _, function = step.partition(".")
+    act = getattr(importlib.import_module(f"leadhub.steps.{module}"), function)
+    return act(open_site(_connect, SETTINGS), *arguments, **named)
+
+
 def run(step: str, *arguments: Any) -> dict[str, Any]:
     """Run `module.function` of `leadhub.steps` on this site; returns its receipt.
 
     Raises: AirflowFailException for what needs a person; TransientError as it is.
     """
-    from leadhub.steps.site import open_site
-
-    module, _, function = step.partition(".")
-    act = getattr(importlib.import_module(f"leadhub.steps.{module}"), function)
     try:
-        return act(open_site(_connect, SETTINGS), *arguments)
+        return _act(step, *arguments)
     except TerminalError as error:
         raise AirflowFailException(str(error)) from None
 
@@ -120,6 +125,76 @@ def poke(step: str, *arguments: str) -> PokeReturnValue:
     receipt = run(step, *arguments)
     told = {name: value for name, value in receipt.items() if name != "arrivals"}
     return PokeReturnValue(is_done=receipt["status"] != "waiting", xcom_value=told)
+
+
+# approvals ----------------------------------------------------------------------------------------
+
+#: a question of one night ends before the next night asks it anew
+ANSWER_WITHIN = timedelta(hours=20)
+_REFUSE = "Refuse"
+_OPTIONS = {"proposed": "Propose", "approved": "Approve"}
+
+
+class Question(HITLOperator):
+    """Asks one of two people whether a dataset may leave; the partner's ledger keeps the answer.
+
+    `role`: `proposed` for the first, `approved` for the second. Airflow only asks: `publish.deliver` reads
+    the ledger, so a question that went lost there, or that the command line answered, changes nothing.
+    """
+
+    def __init__(self, *, agreement_id: str, role: str, **named: Any) -> None:
+        self.agreement_id, self.role = agreement_id, role
+        super().__init__(
+            subject=f"{_OPTIONS[role]} what leaves under {agreement_id}?",
+            options=[_OPTIONS[role], _REFUSE],
+            response_timeout=ANSWER_WITHIN,
+            **named,
+        )
+
+    def execute(self, context: Any) -> Any:
+        shown = run("approvals.preview", self.agreement_id, night_of(context["dag_run"]))
+        if shown["state"] in (self.role, "approved"):
+            return shown["state"]
+        self.body = shown["markdown"]
+        context["ti"].xcom_push("preview_sha256", shown["preview_sha256"])
+        tell_stewards(f"{self.subject}\nAnswer in Airflow, 'Required Actions'.")
+        return super().execute(context)
+
+    def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+        answer = super().execute_complete(context, event)
+        by = (answer["responded_by_user"] or {}).get("name") or ""
+        refused = answer["chosen_options"] == [_REFUSE]
+        seen = context["ti"].xcom_pull(task_ids=self.task_id, key="preview_sha256")
+        try:
+            _act(
+                "approvals.answer",
+                self.agreement_id,
+                "refused" if refused else self.role,
+                by=by,
+                preview_sha256=seen,
+            )
+        except TerminalError as error:
+            if error.reason != "approval_refused":
+                raise AirflowFailException(str(error)) from None
+            self.log.warning("asked again: %s", error)
+            return self.execute(context)
+        if refused:
+            raise AirflowFailException(
+                f"[{self.agreement_id}] was refused by {by}; its last delivery stands"
+            )
+        return self.role
+
+    def process_trigger_event_error(self, event: dict[str, Any]) -> None:
+        raise AirflowFailException(
+            f"[{self.agreement_id}] was not answered in {ANSWER_WITHIN}; the next night asks again"
+        )
+
+
+def follows(receipt: dict[str, Any], dataset: str) -> str:
+    """The task that comes after staging: delivery, or the first of two people."""
+    from leadhub.steps.approvals import AWAITING
+
+    return f"propose_{dataset}" if receipt["status"] == AWAITING else f"deliver_{dataset}"
 
 
 # alerts -------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from leadhub import (
     cli_keys,
     cli_linkage,
     cli_opprl,
+    cli_release,
     cli_review,
     cli_seals,
 )
@@ -45,6 +46,7 @@ app.add_typer(drop_app, name="drop")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cli_linkage.app, name="linkage")
 app.add_typer(cli_review.app, name="review")
+app.add_typer(cli_release.app, name="release")
 app.add_typer(cli_seals.app, name="seals")
 app.command("tokenise")(cli_exchange.tokenise)
 app.add_typer(cli_exchange.app, name="exchange")

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from leadhub.foundation import clock, files
 from leadhub.foundation.settings import REPOSITORY, Settings
 from simulation import closing
+from simulation.approvers import Approvers
 from simulation.embedded_airflow import EmbeddedAirflow
 from simulation.stage import Stage, free_port
 
@@ -37,8 +39,16 @@ def expected_dags(airflow_free_feeds: list[str], partners: list[str]) -> set[str
     }
 
 
-def run_night(airflow: EmbeddedAirflow, feeds: list[str], partners: list[str], night: str, tick) -> float:
-    """Trigger every ingest for the night and wait until every partner was served; seconds it took.
+def run_night(
+    airflow: EmbeddedAirflow,
+    feeds: list[str],
+    partners: list[str],
+    night: str,
+    tick: Callable[[int, int], None],
+    approvers: Approvers | None = None,
+) -> float:
+    """Trigger every ingest for the night, let the approvers answer what they are asked, wait until every
+    partner was served; seconds it took.
 
     Raises: RuntimeError naming the DAGs that failed or did not finish.
     """
@@ -47,6 +57,8 @@ def run_night(airflow: EmbeddedAirflow, feeds: list[str], partners: list[str], n
         airflow.trigger(f"ingest_{feed}", night)
     wanted = expected_dags(feeds, partners) - {"retention"}
     while True:
+        if approvers:
+            approvers.answer()
         states = airflow.states(night)
         finished = {d for d, s in states.items() if s in ("success", "failed")}
         tick(len(finished & wanted), len(wanted))
@@ -66,6 +78,9 @@ def main(
     keep_running: Annotated[bool, typer.Option(help="keep servers and Airflow up afterwards")] = False,
     night: Annotated[str, typer.Option(help="the first night (default: yesterday)")] = "",
     var: Annotated[Path, typer.Option(help="where the state goes; made anew")] = REPOSITORY / "var",
+    try_alone: Annotated[
+        bool, typer.Option(help="first let one person alone approve what they proposed: it is asked again")
+    ] = False,
     dump_airflow: Annotated[
         Path | None, typer.Option(help="write Airflow's database there as text")
     ] = None,
@@ -97,7 +112,7 @@ def main(
                 site = closing.site()
                 feeds, partners = list(site.feeds), closing.partners(site)
                 airflow.wait_for_dags(expected_dags(feeds, partners))
-                seconds = {}
+                seconds, approvers = {}, Approvers(airflow, try_alone=try_alone)
                 for number in (1, 2):
                     tonight = (first + timedelta(days=number - 1)).isoformat()
                     stage.prepare(number, lambda what: progress.update(bar, description=what))
@@ -106,12 +121,13 @@ def main(
                     def tick(done: int, total: int) -> None:
                         progress.update(bar, completed=done, total=total, note=f"{done} of {total} DAGs")
 
-                    seconds[tonight] = run_night(airflow, feeds, partners, tonight, tick)
+                    seconds[tonight] = run_night(airflow, feeds, partners, tonight, tick, approvers)
                 progress.update(bar, description="both nights are done", note="")
                 progress.stop()
                 summary = closing.summary(site, stage.county, seconds)
                 for said in summary["nights"]:
                     said["task_seconds"] = airflow.task_times(said["night"])
+                summary["approvals"] = approvers.answers
                 files.write_json(var / "demo" / "summary.json", summary)
                 closing.show(summary, console)
                 console.print(

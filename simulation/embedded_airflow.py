@@ -22,7 +22,7 @@ import psycopg
 from leadhub.foundation import files
 from leadhub.foundation.settings import CLOSING_POOL, REPOSITORY
 
-USERS = "admin:admin,steward:op,auditor:viewer"
+USERS = "admin:admin,steward:op,counsel:op,auditor:viewer"
 
 
 class EmbeddedAirflow:
@@ -32,7 +32,7 @@ class EmbeddedAirflow:
         self.home, self.port = var / "airflow", port
         self.url = f"http://127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
-        self._token = ""
+        self._tokens: dict[str, str] = {}
         self.environment = {
             **os.environ,
             **environment,
@@ -127,13 +127,13 @@ class EmbeddedAirflow:
             self._process.wait()
         self._process = None
 
-    def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """One call of Airflow's REST API as `admin`."""
-        if not self._token:
-            login = {"username": "admin", "password": self.passwords["admin"]}
+    def call(self, method: str, path: str, *, user: str = "admin", **arguments: Any) -> Any:
+        """One call of Airflow's REST API as `user`."""
+        if user not in self._tokens:
+            login = {"username": user, "password": self.passwords[user]}
             reply = httpx.post(f"{self.url}/auth/token", json=login, timeout=30)
-            self._token = reply.json()["access_token"]
-        headers = {"Authorization": f"Bearer {self._token}"}
+            self._tokens[user] = reply.json()["access_token"]
+        headers = {"Authorization": f"Bearer {self._tokens[user]}"}
         reply = httpx.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=60, **arguments)
         reply.raise_for_status()
         return reply.json() if reply.content else None

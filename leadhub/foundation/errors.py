@@ -57,6 +57,8 @@ REASONS: dict[str, int] = {
     "linkage_schema_invalid": 71,
     "linkage_input_invalid": 72,
     "exchange_mismatch": 73,
+    "approval_pending": 74,
+    "approval_refused": 75,
 }
 
 

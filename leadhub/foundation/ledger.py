@@ -23,14 +23,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError, TransientError
 from leadhub.foundation.lease import lease
 
-Kind = Literal["intent", "committed", "superseded", "note"]
-KINDS: tuple[Kind, ...] = ("intent", "committed", "superseded", "note")
+Kind = Literal["intent", "committed", "superseded", "note", "proposed", "approved", "refused"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 GENESIS = "0" * 64
 #: longer than any entry, so that the last line always fits
 _TAIL = 1 << 16
@@ -54,6 +54,10 @@ class Entry:
     agreement_sha256: str | None = None
     #: a fixed phrase of this program, never text from data
     note: str | None = None
+    #: of an approval: who, what exactly, and the preview that was shown (`release.approval`)
+    by: str | None = None
+    subject_sha256: str | None = None
+    preview_sha256: str | None = None
     seq: int = 0
     at: str = ""
     prev: str = GENESIS

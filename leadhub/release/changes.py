@@ -56,6 +56,21 @@ def diff(
     return to_arrow(ordered.with_columns(pl.col("op").cast(pl.String)))
 
 
+def withdrawals(
+    previous: pa.Table, current: pa.Table, *, key: Sequence[str], stated: Sequence[str]
+) -> pa.Table:
+    """Keys of the rows that `diff` withdraws, whatever else it would tell. Sorted."""
+    steps = pl.DataFrame(pl.from_arrow(diff(previous, current, key=key, stated=stated)))
+    return to_arrow(steps.filter(pl.col("op") == "withdraw").select(list(key)))
+
+
+def without(held: pa.Table, keys: pa.Table, *, key: Sequence[str]) -> pa.Table:
+    """The rows of other keys, in their order and layout."""
+    rows = pl.DataFrame(pl.from_arrow(held)).with_row_index("\x1frow")
+    stay = rows.join(pl.DataFrame(pl.from_arrow(keys)), on=list(key), how="anti", nulls_equal=True)
+    return held.take(stay.get_column("\x1frow").sort().to_arrow())
+
+
 def _any(conditions: Iterable[pl.Expr]) -> pl.Expr:
     return pl.any_horizontal(pl.lit(value=False), *conditions)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ class Package:
     `key`: columns that identify a row. `inputs`: name → night of the last data, of those inputs alone
     that this partner may know of. `notice`: a name in `documents.NOTICES`. `recipient`: fingerprint of
     the certificate that an encrypted delivery is for, where the agreement names one. `retention_days`:
-    after which the partner must have destroyed the delivery.
+    after which the partner must have destroyed the delivery. `withdrawals_only`: keys to remove and no
+    dataset, since the licence does not allow more at this moment.
     """
 
     partner: str
@@ -78,11 +79,16 @@ class Package:
     retention_days: int | None = None
     sequence: int = 0
     previous_sequence: int | None = None
+    withdrawals_only: bool = False
 
     @property
     def schema_version(self) -> str:
-        """Changes whenever a column, its type, codes or meaning does."""
-        return files.sha256_bytes(files.canonical_json([asdict(c) for c in self.columns]))[:16]
+        return schema_version(self.columns)
+
+
+def schema_version(columns: Sequence[ColumnFacts]) -> str:
+    """Changes whenever a column, its type, codes or meaning does."""
+    return files.sha256_bytes(files.canonical_json([asdict(c) for c in columns]))[:16]
 
 
 def folder(dataset: str, sequence: int, night: str) -> str:
@@ -113,7 +119,8 @@ def build(
     if changes is not None:
         changed = encoding.conform(changes, (OP, *package.columns), whole_rows=False)
     listed, delivered = [], {}
-    for name, table in ((package.dataset, whole), (f"{package.dataset}_changes", changed)):
+    dataset = None if package.withdrawals_only else whole
+    for name, table in ((package.dataset, dataset), (f"{package.dataset}_changes", changed)):
         if table is not None:
             for suffix, data in ((".csv", encoding.csv(table)), (".parquet", encoding.parquet(table))):
                 _scan(name + suffix, data, table)
@@ -207,6 +214,7 @@ def _manifest(
             "columns": [c.name for c in package.columns],
             "key": list(package.key),
         },
+        "withdrawals_only": package.withdrawals_only,
         "rows": rows,
         "changes": changes,
         "inputs": dict(package.inputs),

@@ -18,7 +18,7 @@ sealed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,20 +30,13 @@ from leadhub.foundation import failpoints, files, ledger, openpgp
 from leadhub.foundation.errors import TerminalError, TransientError
 from leadhub.foundation.lease import lease
 from leadhub.foundation.ledger import Entry
-from leadhub.release import accounting, encoding, package
+from leadhub.release import accounting, encoding, package, shipment
 from leadhub.release.package import Package
+from leadhub.release.shipment import Content, Shipment
 from leadhub.release.store import Latest, Store
 
 Receipt = dict[str, Any]
 NEVER_ARRIVED = "given up for a newer state; the outbox does not hold it"
-
-
-@dataclass(frozen=True)
-class Content:
-    """Permitted rows with sealed ids, and their `accounting.GROUNDS`, a line a row."""
-
-    rows: pa.Table
-    grounds: pa.Table
 
 
 @dataclass(frozen=True)
@@ -66,6 +59,7 @@ class Identity:
     agreement_sha256: str
     inputs: Mapping[str, str]
     restrictions: str
+    withdrawals_only: bool = False
 
     @property
     def release_id(self) -> str:
@@ -102,22 +96,26 @@ class Publication:
         content: Callable[[], Content],
         *,
         open_ids: Callable[[pa.Table], pa.Table],
-        diff: Callable[[pa.Table, pa.Table], pa.Table],
+        stated: Sequence[str],
         recipient_certificate: bytes | None = None,
     ) -> Receipt:
         """Build and verify the release of this state, unless that was done already; nothing is visible yet.
 
         `content` is called only where there is something to build. `open_ids` opens the partner's own
-        ids in rows or changes. `diff(previous, current)` works on sealed rows. The receipt's `status`:
-        `staged`; `committed`: this state was delivered before; `unchanged`: another state of the same
-        night of which this partner sees nothing, so the earlier release stands (a new number would
-        tell it that somebody's restrictions changed). Run it again before `deliver` with restrictions
+        ids in rows or changes. `stated`: columns that rest on a consent (`changes.diff`). The receipt's
+        `status`: `staged`; `committed`: this state was delivered before; `unchanged`: another state of
+        the same night of which this partner sees nothing, so the earlier release stands (a new number
+        would tell it that somebody's restrictions changed); `nothing_to_withdraw`, where withdrawals
+        alone were asked for (`shipment`). Run it again before `deliver` with restrictions
         read at that moment: a state that has passed is then discarded.
         Raises: TerminalError `out_of_order` (a later night was delivered), `counts_differ`, and those of
         `package.build`; TransientError.
         """
-        if (facts.night, facts.agreement_sha256) != (identity.night, identity.agreement_sha256):
-            raise ValueError("package and identity are not of one night and agreement")
+        if any(
+            getattr(facts, n) != getattr(identity, n)
+            for n in ("night", "agreement_sha256", "withdrawals_only")
+        ):
+            raise ValueError("package and identity are not of one night, agreement and kind")
         named = identity.release_id
         with files.io_errors(f"publishing {self.dataset}"), lease(self.store.folder, "release"):
             done = self.store.standing(named)
@@ -133,14 +131,20 @@ class Publication:
             sequence = self.store.next_sequence()
             release = self.store.folder / f"{sequence:06d}_{named}"
             if not self._is_whole(release):
-                found = content()
-                before = last.sequence if last else None
-                numbered = replace(facts, sequence=sequence, previous_sequence=before)
+                found, before = content(), self.latest()
+                numbered = replace(
+                    facts, sequence=sequence, previous_sequence=before.sequence if before else None
+                )
+                kind = shipment.withdrawals if facts.withdrawals_only else shipment.whole
+                shipped = kind(facts, found, before.rows if before else None, stated=stated)
+                if shipped is None:
+                    self.store.discard_uncommitted()
+                    return {"status": "nothing_to_withdraw", "partner": self.partner, "rows": 0}
                 seen = _fingerprint(facts, found.rows)
                 if last and last.night == facts.night and self._fingerprint_of(last) == seen:
                     self.store.discard_uncommitted()
                     return self._finish(last) | {"status": "unchanged"}
-                self._build(release, numbered, found, seen, open_ids, diff, recipient_certificate)
+                self._build(release, numbered, shipped, seen, open_ids, recipient_certificate)
             failpoints.reach("release.staged")
             return self._receipt(self.store.entry("intent", release), "staged")
 
@@ -148,55 +152,40 @@ class Publication:
         self,
         release: Path,
         facts: Package,
-        content: Content,
+        shipped: Shipment,
         fingerprint: str,
         open_ids: Callable[[pa.Table], pa.Table],
-        diff: Callable[[pa.Table, pa.Table], pa.Table],
         recipient_certificate: bytes | None,
     ) -> None:
-        # in the layout in which they are kept, so that the next release compares like with like
-        rows = encoding.read_parquet(encoding.parquet(encoding.in_order(content.rows)))
-        previous = self.latest()
-        accounted = accounting.account(
-            content.grounds,
-            shipped=rows.num_rows,
-            columns=[c.name for c in facts.columns],
-            purpose=facts.purpose,
-            night=facts.night,
-        )
-        # where the columns changed, the partner loads the whole dataset
-        changes = None
-        if previous and previous.rows.schema.equals(rows.schema):
-            changes = open_ids(diff(previous.rows, rows))
         self.store.discard_uncommitted()
         with self.store.staging(release.name) as staging:
             package.build(
                 facts,
-                open_ids(rows),
-                changes,
+                open_ids(shipped.rows),
+                None if shipped.changes is None else open_ids(shipped.changes),
                 staging / "package",
                 signing_key=self.signing_key,
                 recipient_certificate=recipient_certificate,
             )
             manifest = package.verify(staging / "package", self._certificate)
-            if manifest["rows"] != rows.num_rows:
+            if manifest["rows"] != shipped.rows.num_rows:
                 raise TerminalError(
                     "counts_differ",
-                    f"{rows.num_rows} rows staged, {manifest['rows']} written; do not deliver",
+                    f"{shipped.rows.num_rows} rows staged, {manifest['rows']} written; do not deliver",
                 )
             recorded = {
                 "release_id": release.name.partition("_")[2],
                 "night": facts.night,
                 "sequence": facts.sequence,
                 "manifest_sha256": files.sha256_file(staging / "package" / package.MANIFEST),
-                "accounting_sha256": accounting.write(accounted, staging / "inside"),
-                "rows": rows.num_rows,
+                "accounting_sha256": accounting.write(shipped.accounted, staging / "inside"),
+                "rows": shipped.rows.num_rows,
                 "agreement": facts.agreement,
                 "agreement_version": facts.agreement_version,
                 "agreement_sha256": facts.agreement_sha256,
                 "fingerprint": fingerprint,
             }
-            self.store.put(staging, rows, recorded)
+            self.store.put(staging, shipped.held, recorded)
 
     def deliver(self, release_id: str, *, agreement_sha256: str) -> Receipt:
         """Deliver, once, what `stage` named; returns the receipt, the same one each time.

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def run_night(site: Site, night: str, say: Callable[[str], None] = lambda _: None) -> None:
     """Every step of a night in the order of the DAGs, in this process.
 
-    A feed that stops does not stop the others: its state is carried forward, as the DAGs would.
-    Raises: TransientError; TerminalError of a step over all feeds.
+    A feed that stops does not stop the others: its state is carried forward, as the DAGs would. Nor does
+    a dataset that waits for its approval.
+    Raises: TransientError; TerminalError of a step over all feeds, or of the first agreement that stopped.
     """
-    from leadhub.steps import ingest, linking, publish, state
+    from leadhub.steps import approvals, ingest, linking, publish, state
     from leadhub.steps import night as whole
 
     for feed in site.feeds:
@@ -37,7 +38,16 @@ def run_night(site: Site, night: str, say: Callable[[str], None] = lambda _: Non
     for over_all in (linking.link, whole.reconcile, whole.commit):
         say(over_all.__name__)
         over_all(site, night)
+    stopped = []
     for agreement in site.agreements:
-        for of_one in (publish.stage, publish.deliver):
-            say(f"{of_one.__name__} {agreement}")
-            of_one(site, agreement, night)
+        say(f"publish {agreement}")
+        try:
+            if publish.stage(site, agreement, night)["status"] == approvals.AWAITING:
+                say(f"{agreement} waits for two people: `leadhub release pending`; nothing left under it")
+            else:
+                publish.deliver(site, agreement, night)
+        except TerminalError as error:
+            say(f"{agreement}: {error}")
+            stopped.append(error)
+    if stopped:
+        raise stopped[0]

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from leadhub.foundation import ledger
 from leadhub.foundation.settings import REPOSITORY
 from simulation import demo
+from simulation.approvers import APPROVES, PROPOSES
 from simulation.county import County
 from tests import leaks
 
@@ -46,7 +49,7 @@ DELIVERED = {
 def var(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "simulation.demo", "--persons", str(PERSONS), "--seed", str(SEED)]
-    command += ["--var", str(folder / "var"), "--dump-airflow", str(folder / "dump")]
+    command += ["--var", str(folder / "var"), "--dump-airflow", str(folder / "dump"), "--try-alone"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "LEADHUB"))}
     done = subprocess.run(
         command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
@@ -97,6 +100,22 @@ def test_the_deliveries_are_exactly_these(summary, var):
             assert delivery["sequence"] == number
             assert delivery["rows"] > 0
             assert (var / delivery["where"] / "manifest.json").exists()
+
+
+def test_two_users_of_airflow_let_each_first_delivery_leave_and_one_alone_does_not(summary, var):
+    datasets = sorted(d for _, d in DELIVERED)
+    answers = Counter(tuple(a) for a in summary["approvals"])
+    [alone] = [task for task, user in answers if task.startswith("approve_") and user == PROPOSES]
+    assert answers == Counter(
+        [(f"propose_{d}", PROPOSES) for d in datasets]
+        + [(alone, PROPOSES)]
+        + [(f"approve_{d}", APPROVES) for d in datasets]
+    )
+    for partner, dataset in DELIVERED:
+        told = [e for e in ledger.entries(var / "ledger" / f"{partner}.jsonl") if e.dataset == dataset]
+        assert [e.kind for e in told] == ["proposed", "approved", *["intent", "committed"] * 2]
+        assert [e.by for e in told[:2]] == [PROPOSES, APPROVES]
+        assert told[0].preview_sha256 == told[1].preview_sha256 is not None
 
 
 def test_people_are_found(summary):

@@ -35,10 +35,14 @@ class Nights:
     def night(self, number: int) -> str:
         return (self.stage.night + timedelta(days=number - 1)).isoformat()
 
-    def run(self, number: int = 1, failpoint: str = "") -> int:
-        """Exit code of a night's process; negative where a signal ended it."""
+    def run(self, number: int = 1, failpoint: str = "", *, approved: bool = True, **settings: Path) -> int:
+        """Exit code of a night's process; negative where a signal ended it.
+
+        `approved`: two people have approved every licence before it begins. `settings`: as in `Settings`.
+        """
         environment = {**self.stage.environment(), "LEADHUB_FAILPOINT": failpoint}
-        order = {"environment": environment, "night": self.night(number)}
+        environment |= {f"LEADHUB_{name.upper()}": str(value) for name, value in settings.items()}
+        order = {"environment": environment, "night": self.night(number), "approved": approved}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())["code"]

@@ -14,7 +14,9 @@ from leadhub.foundation import clock, files, ledger, openpgp
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
 from leadhub.steps import publish
+from leadhub.steps.approvals import AWAITING
 from leadhub.steps.site import open_site
+from simulation.approvers import approve_all
 
 pytestmark = pytest.mark.timeout(300)
 AGREEMENT = "district_attorney__diversion_status"
@@ -49,7 +51,9 @@ def _delivered(nights, receipt):
 
 
 def _entries(site):
-    return list(ledger.entries(site.settings.var / "ledger" / "district_attorney.jsonl"))
+    """What was disclosed, or may have been."""
+    chain = ledger.entries(site.settings.var / "ledger" / "district_attorney.jsonl")
+    return [e for e in chain if e.kind not in ("proposed", "approved")]
 
 
 def test_f34_a_consent_that_ends_after_staging_is_not_delivered(nights, site, monkeypatch):
@@ -81,6 +85,10 @@ def test_f45_an_agreement_edited_after_staging_stops_the_delivery(nights, site):
         publish.deliver(site, AGREEMENT, nights.night(1))
     assert _entries(site) == []
     assert not (nights.var / "sftp" / "district_attorney" / "outbox" / "diversion_status").exists()
+    assert publish.stage(site, AGREEMENT, nights.night(1))["status"] == AWAITING
+    with pytest.raises(TerminalError, match="approval_pending"):
+        publish.deliver(site, AGREEMENT, nights.night(1))
+    approve_all(site)
     publish.stage(site, AGREEMENT, nights.night(1))
     assert publish.deliver(site, AGREEMENT, nights.night(1))["status"] == "committed"
 
@@ -135,6 +143,7 @@ def test_a_provider_without_a_sharing_agreement_is_as_if_it_were_not_there(night
     for provider in ("harbor_case_management_data", "riverside_treatment_data"):
         text = path.read_text()
         path.write_text(text.replace("PROVIDER", provider))
+        approve_all(site)
         publish.stage(site, AGREEMENT, nights.night(1))
         told[provider] = _delivered(nights, publish.deliver(site, AGREEMENT, nights.night(1)))
         path.write_text(text)

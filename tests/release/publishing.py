@@ -10,15 +10,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from leadhub.foundation import ledger, openpgp
-from leadhub.release.changes import diff
 from leadhub.release.package import Package
-from leadhub.release.publication import Channel, Content, Identity, Publication, Receipt
+from leadhub.release.publication import Channel, Identity, Publication, Receipt
+from leadhub.release.shipment import Content
 from tests.release.dataset import PACKAGE, table
 
 #: (case, status): the persons are p1:<case>, the consents c:<case>
@@ -123,7 +122,7 @@ class Office:
             identity(facts, inputs, restrictions),
             lambda: content(state),
             open_ids=opened,
-            diff=partial(diff, key=["case_no"], stated=["diversion_status"]),
+            stated=["diversion_status"],
             recipient_certificate=certificate,
         )
 

@@ -1,0 +1,211 @@
+"""Two persons before anything leaves under a new or changed licence, and what they are shown.
+
+One proposes, another approves; both have seen the preview. Their answers stand in the partner's ledger,
+which is checked at every release: whoever asks them (Airflow, the command line) only asks. An answer is
+about one *subject*: the licence, the meaning of its columns and the text of its notice, to the byte.
+The last subject that was approved counts, and no earlier one: who goes back to an old licence asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from leadhub.foundation import files
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.ledger import Entry
+from leadhub.release import documents
+from leadhub.release.package import Package
+from leadhub.release.shipment import Content, as_kept, whole
+
+Role = Literal["proposed", "approved", "refused"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is approved: the licence's facts, its columns' meaning, its notice's text."""
+
+    dataset: str
+    agreement: str
+    version: str
+    agreement_sha256: str
+    schema_version: str
+    notice: str | None
+
+    @property
+    def subject(self) -> str:
+        """SHA-256 of them. Raises: TerminalError `agreement_invalid` (notice)."""
+        text = documents.notice(self.notice).sha256 if self.notice else None
+        stated = {"agreement": self.agreement_sha256, "schema": self.schema_version, "notice": text}
+        return files.sha256_bytes(files.canonical_json(stated))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a subject stands: `state`, who proposed it, and the preview that they saw."""
+
+    state: Literal["new", "proposed", "approved", "refused"]
+    proposed_by: str | None = None
+    approved_by: str | None = None
+    preview_sha256: str | None = None
+
+    @property
+    def approved(self) -> bool:
+        return self.state == "approved"
+
+
+def standing(entries: Iterable[Entry], dataset: str, wanted: str) -> Standing:
+    """Of the subject `wanted`, from the partner's ledger."""
+    now, said = Standing("new"), list(entries)
+    for entry in said:
+        if entry.dataset != dataset or entry.subject_sha256 != wanted:
+            continue
+        if entry.kind == "proposed":
+            now = Standing("proposed", entry.by, None, entry.preview_sha256)
+        elif entry.kind == "approved":
+            now = Standing("approved", now.proposed_by, entry.by, entry.preview_sha256)
+        elif entry.kind == "refused":
+            now = Standing("refused", now.proposed_by, None, entry.preview_sha256)
+    return Standing("new") if now.approved and last_approved(said, dataset) != wanted else now
+
+
+def last_approved(entries: Iterable[Entry], dataset: str) -> str | None:
+    """The subject under which the dataset may leave now, None before the first approval."""
+    found = [e.subject_sha256 for e in entries if e.dataset == dataset and e.kind == "approved"]
+    return found[-1] if found else None
+
+
+def check_answer(now: Standing, role: Role, by: str) -> None:
+    """May this person say this now?
+
+    Raises: TerminalError `approval_refused`: the same person twice, an approval without a proposal, an
+    answer to what is approved already, or nobody's.
+    """
+    if not by.strip():
+        raise TerminalError("approval_refused", "say who answers")
+    if now.approved:
+        raise TerminalError(
+            "approval_refused", "this licence is approved already; nothing is to be answered"
+        )
+    if role == "approved" and now.state != "proposed":
+        raise TerminalError("approval_refused", "nobody has proposed this licence yet; propose it first")
+    if role == "approved" and _same(by, now.proposed_by):
+        raise TerminalError(
+            "approval_refused",
+            f"[{by}] proposed this licence and cannot approve it too; ask a second person",
+        )
+
+
+def _same(one: str, other: str | None) -> bool:
+    return other is not None and one.strip().casefold() == other.strip().casefold()
+
+
+def preview(
+    package: Package,
+    content: Content,
+    held: pa.Table | None,
+    before: Mapping[str, Any] | None,
+    *,
+    agreement: Mapping[str, Any],
+    stated: Sequence[str],
+) -> dict[str, Any]:
+    """What would leave now, and how it differs from the last delivery; counts alone, no value of a row.
+
+    `held`: the rows that the partner has; `before`: the licence's facts under which it got them.
+    """
+    rows = as_kept(content.rows)
+    shipped = whole(package, content, held, stated=stated)
+    known = [] if held is None else held.column_names
+    names = [c.name for c in package.columns]
+    steps = [] if shipped.changes is None else shipped.changes["op"].to_pylist()
+    return {
+        "agreement": package.agreement,
+        "version": package.agreement_version,
+        "partner": package.partner,
+        "dataset": package.dataset,
+        "purpose": package.purpose,
+        "legal_basis": package.legal_basis,
+        "night": package.night,
+        "identifiability": agreement["identifiability"],
+        "encrypted": package.encrypt,
+        "notice": package.notice,
+        "columns": [
+            {"name": c.name, "protection": c.protection.value, "new": c.name not in known}
+            for c in package.columns
+        ],
+        "columns_gone": [c for c in known if c not in names],
+        "rows": rows.num_rows,
+        "persons": len(set(content.grounds["person_id"].to_pylist())),
+        "resting_on_consent": len(content.grounds) - content.grounds["consent_id"].null_count,
+        "rows_before": None if held is None else held.num_rows,
+        "changes": None
+        if shipped.changes is None
+        else {op: steps.count(op) for op in documents.OPERATIONS},
+        "facts_changed": _changed(before, agreement),
+    }
+
+
+def _changed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+    """Keys of the licence that differ from the one under which the partner was last served."""
+    if before is None:
+        return []
+    return sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+
+
+def digest(shown: Mapping[str, Any]) -> str:
+    """SHA-256 of a preview, for the ledger."""
+    return files.sha256_bytes(files.canonical_json(dict(shown)))
+
+
+def markdown(shown: Mapping[str, Any], now: Standing) -> str:
+    """The preview as two people read it."""
+    named = "named by the partner's own ids" if shown["identifiability"] == "own_ids" else "not in it"
+    lines = [
+        f"**{shown['agreement']}**, version {shown['version']}, to **{shown['partner']}**",
+        "",
+        f"Purpose {shown['purpose']}; {shown['legal_basis']}.",
+        f"Persons are {named}; {'encrypted' if shown['encrypted'] else 'not encrypted'}; "
+        f"notice {shown['notice'] or 'none'}.",
+        "",
+        f"- **{shown['rows']:,} rows** about {shown['persons']:,} persons; "
+        f"{shown['resting_on_consent']:,} rest on a person's consent",
+        f"- {_difference(shown)}",
+    ]
+    if shown["facts_changed"]:
+        lines.append(f"- the licence changed in: {', '.join(shown['facts_changed'])}")
+    if now.proposed_by:
+        lines.append(f"- proposed by **{now.proposed_by}**; somebody else must approve")
+    lines += ["", "| column | protection | |", "|---|---|---|"]
+    first = shown["rows_before"] is None
+    for column in shown["columns"]:
+        new = "new" if column["new"] and not first else ""
+        lines.append(f"| {column['name']} | {column['protection']} | {new} |")
+    lines += [f"| {name} | | no longer sent |" for name in shown["columns_gone"]]
+    return "\n".join(lines)
+
+
+def _difference(shown: Mapping[str, Any]) -> str:
+    if shown["rows_before"] is None:
+        return "the first delivery under this licence: the partner has nothing yet"
+    before = f"the partner has {shown['rows_before']:,} rows"
+    if shown["changes"] is None:
+        return f"{before}; the columns change, so it loads the whole dataset anew"
+    told = {"withdraw": "withdrawn", "update": "updated", "insert": "added"}
+    return before + "; " + ", ".join(f"{shown['changes'][op]:,} {word}" for op, word in told.items())
+
+
+def entry(terms: Terms, role: Role, by: str, preview_sha256: str | None) -> Entry:
+    """What the ledger keeps of an answer."""
+    return Entry(
+        role,
+        dataset=terms.dataset,
+        agreement=terms.agreement,
+        agreement_version=terms.version,
+        agreement_sha256=terms.agreement_sha256,
+        by=by.strip(),
+        subject_sha256=terms.subject,
+        preview_sha256=preview_sha256,
+    )

@@ -1,0 +1,231 @@
+"""What one agreement allows on one night: its facts, its checks, its rows. Nothing leaves from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from leadhub.casework import Casework
+from leadhub.foundation import clock
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.vocabulary import ColumnFacts, Protection, Sensitivity, TableFacts
+from leadhub.identity import sealing
+from leadhub.permission import agreements, consent, disclosure
+from leadhub.permission import frame as frames
+from leadhub.permission.agreements import Agreement
+from leadhub.release import datasets
+from leadhub.release.approval import Terms
+from leadhub.release.documents import DisputeFile
+from leadhub.release.package import Package, schema_version
+from leadhub.release.publication import Identity
+from leadhub.release.shipment import Content
+from leadhub.steps import review
+from leadhub.steps.ingest import core_table
+from leadhub.steps.site import Site
+
+_CASEWORK = tuple(f.name for f in fields(Casework))
+
+
+@dataclass(frozen=True)
+class Licensed:
+    """One licence on one night. `active`: the consent lines that count at this moment."""
+
+    agreement: Agreement
+    manifest: dict[str, Any]
+    facts: TableFacts
+    active: pl.DataFrame
+    package: Package
+    identity: Identity
+    #: columns, not of the key, that rest on somebody's consent
+    stated: tuple[str, ...]
+
+
+def terms(site: Site, agreement_id: str) -> Terms:
+    """What two people approve of an agreement. Raises: TerminalError `agreement_invalid`."""
+    agreement = site.agreement(agreement_id)
+    return Terms(
+        dataset=agreement.dataset,
+        agreement=agreement.id,
+        version=agreement.version,
+        agreement_sha256=agreements.digest(agreement),
+        schema_version=schema_version(_columns(agreement, _facts(agreement))),
+        notice=agreement.notice,
+    )
+
+
+def _columns(agreement: Agreement, facts: TableFacts) -> tuple[ColumnFacts, ...]:
+    return tuple(c for c in facts.columns if c.name in agreement.columns)
+
+
+def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
+    """Read the agreement, the night and the consents of this moment; nothing is judged or built yet.
+
+    Raises: TerminalError `agreement_invalid`, `night_incomplete`.
+    """
+    agreement, manifest = site.agreement(agreement_id), _night(site, night)
+    facts = _facts(agreement)
+    agreements.check_contract(agreement, facts)
+    covered = site.frame().feeds(agreement)
+    active = consent.active(
+        _provider_tables(site, manifest, "consents", covered),
+        _provider_tables(site, manifest, "clients", covered),
+        agreement,
+        at=clock.now(),
+        time_zone=site.settings.time_zone,
+        episodes=_provider_tables(site, manifest, "episodes", covered),
+        justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
+    )
+    columns = _columns(agreement, facts)
+    as_of = _as_of(manifest)
+    package = Package(
+        partner=agreement.partner,
+        dataset=agreement.dataset,
+        title=agreement.title,
+        night=night,
+        agreement=agreement.id,
+        agreement_version=agreement.version,
+        agreement_sha256=agreements.digest(agreement),
+        purpose=agreement.purpose,
+        legal_basis="; ".join(b.citation for b in agreement.legal_basis),
+        contact=site.settings.steward_contact,
+        columns=columns,
+        key=facts.key,
+        inputs={f: as_of.get(f) for f in agreement.inputs},
+        use_limits=tuple(agreement.use_limits),
+        notice=agreement.notice,
+        dispute=_dispute_file(site, agreement),
+        encrypt=agreement.recipient.encrypt,
+        recipient=agreement.recipient.fingerprint,
+        retention_days=agreement.retention_days,
+    )
+    identity = Identity(
+        night=night,
+        agreement_sha256=agreements.digest(agreement),
+        inputs={t: manifest["hashes"][t] for t in _CASEWORK},
+        restrictions=consent.state(active),
+    )
+    stated = tuple(c.name for c in columns if c.protection == Protection.PART2 and c.name not in facts.key)
+    return Licensed(agreement, manifest, facts, active, package, identity, stated)
+
+
+def check(site: Site, licence: Licensed) -> None:
+    """In force in all three tiers, on inputs that are fresh enough, within its sharing agreements.
+
+    Raises: TerminalError `agreement_not_in_force`, `stale_input`, `agreement_invalid`.
+    """
+    agreement, frame = licence.agreement, site.frame()
+    today = date.fromisoformat(clock.tonight(site.settings.time_zone))
+    frames.check_in_force(agreement, frame, today)
+    agreements.check_fresh(agreement, _as_of(licence.manifest), date.fromisoformat(licence.package.night))
+    frames.check(agreement, frame, {f: feed.agency for f, feed in site.feeds.items()}, licence.facts)
+
+
+def _as_of(manifest: dict[str, Any]) -> dict[str, str | None]:
+    return {f: r["as_of"] for f, r in manifest["feeds"].items()}
+
+
+def _facts(agreement: Agreement) -> TableFacts:
+    from schemas import releases
+    from schemas.contract import facts
+
+    model = releases.RELEASES.get(agreement.dataset)
+    if model is None:
+        raise TerminalError("agreement_invalid", f"[{agreement.id}] names a dataset without a contract")
+    return facts(model)
+
+
+def _night(site: Site, night: str) -> dict[str, Any]:
+    manifest = site.lake.night(clock.check_night(night))
+    if manifest is None:
+        raise TerminalError("night_incomplete", f"night {night} is not committed; nothing can be published")
+    return manifest
+
+
+def _provider_tables(site: Site, manifest: dict[str, Any], name: str, covered: Set[str]) -> pa.Table:
+    """A table over all provider feeds that a sharing agreement covers, with a `feed` column."""
+    parts = []
+    for feed_id, receipt in manifest["feeds"].items():
+        provider = feed_id in covered and site.feeds[feed_id].contract == "provider"
+        if provider and name in receipt["tables"]:
+            table = site.lake.read(core_table(feed_id, name), receipt["tables"][name]["version"])
+            parts.append(table.append_column("feed", pa.array([feed_id] * table.num_rows, pa.string())))
+    if not parts:
+        raise TerminalError(
+            "night_incomplete",
+            f"no provider under a sharing agreement has ever sent [{name}]; nothing can be judged",
+        )
+    return pa.concat_tables(parts)
+
+
+def content(site: Site, licence: Licensed) -> Content:
+    """Permitted rows with sealed ids, and the grounds of each."""
+    agreement, manifest, active = licence.agreement, licence.manifest, licence.active
+    covered = site.frame().feeds(agreement)
+    casework = Casework(**{t: site.lake.read(t, manifest["tables"][t]) for t in _CASEWORK})
+    permitted = disclosure.permit(pl.DataFrame(pl.from_arrow(casework.statements)), active, agreement)
+    own = [f for f, feed in site.feeds.items() if feed.agency == agreement.own_ids_of]
+    own_clients = disclosure.own_clients(
+        _provider_tables(site, manifest, "clients", covered),
+        site.lake.read("crosswalk", manifest["tables"]["crosswalk"]),
+        review.pairs_of(site, manifest),
+        active,
+        agreement,
+        own_feeds=own,
+    )
+    built = datasets.build(agreement, datasets.Sources(casework, permitted, own_clients, own))
+    site.lake.put_receipt(
+        manifest["night"],
+        agreement.id,
+        "withheld",
+        {"withheld": built.withheld, "rows": built.rows.num_rows},
+    )
+    return Content(built.rows, built.grounds)
+
+
+def opener(site: Site, licence: Licensed) -> Callable[[pa.Table], pa.Table]:
+    """Opens the partner's own ids, and only those."""
+    agreement = licence.agreement
+    own = [c.name for c in licence.facts.of(Sensitivity.LOCAL_ID)]
+
+    def open_ids(table: pa.Table) -> pa.Table:
+        for place, name in enumerate(table.column_names):
+            if name in own:
+                opened = sealing.open_sealed(table.column(name), agreement.own_ids_of, site.keys)
+                table = table.set_column(place, name, opened)
+        return table
+
+    return open_ids
+
+
+def _dispute_file(site: Site, agreement: Agreement) -> DisputeFile | None:
+    """How this partner disputes a row, where it has a feed for it."""
+    for feed in site.feeds.values():
+        if feed.contract == "disputes" and feed.agency == agreement.partner:
+            facts = next(iter(site.facts(feed).values()))
+            return DisputeFile(
+                name=f"{facts.name}_<YYYYMMDD>_<NN>.csv",
+                completion=f"{feed.id}_<YYYYMMDD>_<NN>.manifest.json",
+                columns=facts.columns,
+            )
+    return None
+
+
+def certificate(site: Site, agreement: Agreement) -> bytes | None:
+    """The partner's OpenPGP certificate, None where nothing is encrypted.
+
+    Raises: TerminalError `key_missing`.
+    """
+    path = site.settings.var / "keys" / "partners" / f"{agreement.partner}.asc"
+    if not agreement.recipient.encrypt:
+        return None
+    if not path.exists():
+        raise TerminalError(
+            "key_missing",
+            f"no certificate of [{agreement.partner}] at keys/partners/{path.name}; ask for it",
+        )
+    return path.read_bytes()

@@ -1,0 +1,86 @@
+"""Two persons, one subject; whatever the order of answers."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadhub.foundation.errors import TerminalError
+from leadhub.release import approval
+from leadhub.release.approval import Terms
+from tests.release.dataset import PACKAGE
+from tests.release.publishing import content
+
+DATASET = PACKAGE.dataset
+TERMS = Terms(DATASET, "a__b", "1.0", "a" * 64, PACKAGE.schema_version, PACKAGE.notice)
+LICENCES = [TERMS, replace(TERMS, agreement_sha256="b" * 64), replace(TERMS, schema_version="other")]
+answers = st.lists(
+    st.tuples(
+        st.integers(0, 2), st.sampled_from(["proposed", "approved", "refused"]), st.sampled_from("ABC")
+    ),
+    max_size=12,
+)
+
+
+@given(answers)
+def test_approved_means_the_last_subject_that_two_different_people_agreed_on(given_answers):
+    chain, current = [], None
+    proposer: dict[int, str | None] = {}
+    for number, role, by in given_answers:
+        terms = LICENCES[number]
+        now = approval.standing(chain, DATASET, terms.subject)
+        try:
+            approval.check_answer(now, role, by)
+        except TerminalError:
+            continue
+        chain.append(approval.entry(terms, role, by, None))
+        if role == "proposed":
+            proposer[number] = by
+        elif role == "refused":
+            proposer[number] = None
+        else:
+            assert proposer[number] not in (None, by)
+            current = number
+    for number, terms in enumerate(LICENCES):
+        assert approval.standing(chain, DATASET, terms.subject).approved == (number == current)
+
+
+def test_another_dataset_of_the_partner_has_answers_of_its_own():
+    chain = [approval.entry(TERMS, "proposed", "A", None), approval.entry(TERMS, "approved", "B", None)]
+    assert approval.standing(chain, DATASET, TERMS.subject).approved
+    assert approval.standing(chain, "other", TERMS.subject).state == "new"
+
+
+@pytest.mark.parametrize("other", [" a. steward", "A. STEWARD"])
+def test_one_person_is_one_person_however_they_write_themselves(other):
+    now = approval.standing([approval.entry(TERMS, "proposed", "A. Steward", None)], DATASET, TERMS.subject)
+    with pytest.raises(TerminalError, match="second person"):
+        approval.check_answer(now, "approved", other)
+
+
+def test_the_notice_and_the_columns_belong_to_what_is_approved():
+    assert len({t.subject for t in (*LICENCES, replace(TERMS, notice=None))}) == 4
+
+
+def test_a_preview_counts_and_names_no_value():
+    state = (("DA-1", "ENROLLED"), ("DA-2", "NO_INFORMATION"))
+    facts = {"identifiability": "own_ids", "columns": ["case_no"]}
+    shown = approval.preview(
+        PACKAGE, content(state), None, None, agreement=facts, stated=["diversion_status"]
+    )
+    assert (shown["rows"], shown["persons"], shown["resting_on_consent"]) == (2, 2, 1)
+    told = approval.preview(
+        PACKAGE,
+        content((("DA-1", "NO_INFORMATION"), ("DA-3", "ENROLLED"))),
+        content(state).rows,
+        {**facts, "columns": []},
+        agreement=facts,
+        stated=["diversion_status"],
+    )
+    assert told["facts_changed"] == ["columns"]
+    for text in (str(shown), str(told), approval.markdown(told, approval.Standing("proposed", "A"))):
+        assert "DA-" not in text
+        assert "ENROLLED" not in text
+    assert "proposed by **A**" in approval.markdown(told, approval.Standing("proposed", "A"))
+    assert approval.digest(shown) != approval.digest(told)
