@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from leadhub.foundation import files, ledger
 from leadhub.foundation.errors import TerminalError
@@ -19,27 +21,42 @@ from leadhub.steps.ingest import Receipt
 from leadhub.steps.licensed import Licensed
 from leadhub.steps.site import Site
 
+if TYPE_CHECKING:
+    from connectors.sftp import Outbox
 
-def _publication(site: Site, agreement: Agreement) -> Publication:
+
+@dataclass(frozen=True)
+class _Door:
+    """The way to one partner: a publication, and the outbox that its channel uses."""
+
+    publication: Publication
+    outbox: Callable[[], Outbox]
+
+
+@contextlib.contextmanager
+def _door(site: Site, agreement: Agreement) -> Iterator[_Door]:
+    """One SFTP session for all that a step has to do there, opened by whoever needs it first."""
     from connectors.sftp import Outbox
 
     connection = site.connect(agreement.recipient.connection)
+    with contextlib.ExitStack() as stack:
 
-    def deliver(folder: Path, remote: str) -> object:
-        with Outbox(connection) as outbox:
-            return outbox.deliver_folder(folder, remote)
+        @cache
+        def outbox() -> Outbox:
+            return stack.enter_context(Outbox(connection))
 
-    def read(remote: str) -> bytes | None:
-        with Outbox(connection) as outbox:
-            return outbox.read(remote)
-
-    return Publication(
-        var=site.settings.var,
-        partner=agreement.partner,
-        dataset=agreement.dataset,
-        signing_key=site.settings.signing_key,
-        channel=Channel(deliver, read),
-    )
+        channel = Channel(
+            lambda folder, remote: outbox().deliver_folder(folder, remote),
+            lambda remote: outbox().read(remote),
+        )
+        publication = Publication(
+            var=site.settings.var,
+            partner=agreement.partner,
+            dataset=agreement.dataset,
+            signing_key=site.settings.signing_key,
+            channel=channel,
+        )
+        yield _Door(publication, outbox)
 
 
 def stage(site: Site, agreement_id: str, night: str) -> Receipt:
@@ -65,14 +82,15 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
 
 
 def _stage(site: Site, licence: Licensed) -> Receipt:
-    return _publication(site, licence.agreement).stage(
-        licence.package,
-        licence.identity,
-        lambda: licensed.content(site, licence),
-        open_ids=licensed.opener(site, licence),
-        stated=licence.stated,
-        recipient_certificate=licensed.certificate(site, licence.agreement),
-    )
+    with _door(site, licence.agreement) as door:
+        return door.publication.stage(
+            licence.package,
+            licence.identity,
+            lambda: licensed.content(site, licence),
+            open_ids=licensed.opener(site, licence),
+            stated=licence.stated,
+            recipient_certificate=licensed.certificate(site, licence.agreement),
+        )
 
 
 def withdraw(site: Site, licence: Licensed) -> Receipt:
@@ -119,41 +137,37 @@ def deliver(site: Site, agreement_id: str, night: str) -> Receipt:
 
 
 def _deliver(site: Site, agreement: Agreement, release_id: str) -> Receipt:
-    receipt = _publication(site, agreement).deliver(
-        release_id, agreement_sha256=agreements.digest(agreement)
-    )
-    _leave_checkpoint(site, agreement, receipt)
-    if agreement.recipient.push_connection:
-        receipt = receipt | {"pushed": _push(site, agreement, receipt)}
-    return receipt
+    with _door(site, agreement) as door:
+        receipt = door.publication.deliver(release_id, agreement_sha256=agreements.digest(agreement))
+        _leave_checkpoint(site, agreement, receipt, door.outbox())
+        if agreement.recipient.push_connection:
+            receipt = receipt | {"pushed": _push(site, agreement, receipt, door.outbox())}
+        return receipt
 
 
-def _leave_checkpoint(site: Site, agreement: Agreement, receipt: Receipt) -> None:
-    from connectors.sftp import Outbox
-
+def _leave_checkpoint(site: Site, agreement: Agreement, receipt: Receipt, outbox: Outbox) -> None:
     chain = site.settings.var / "ledger" / f"{agreement.partner}.jsonl"
     entry = next(e for e in ledger.entries(chain) if e.seq == receipt["ledger"]["seq"])
-    with Outbox(site.connect(agreement.recipient.connection)) as outbox:
-        outbox.put_file(
-            checkpoints.name(agreement.dataset, receipt["sequence"]),
-            checkpoints.make(agreement.partner, entry, site.keys),
-        )
+    outbox.put_file(
+        checkpoints.name(agreement.dataset, receipt["sequence"]),
+        checkpoints.make(agreement.partner, entry, site.keys),
+    )
 
 
-def _push(site: Site, agreement: Agreement, receipt: Receipt) -> dict[str, Any]:
+def _push(site: Site, agreement: Agreement, receipt: Receipt, outbox: Outbox) -> dict[str, Any]:
     """Give the partner's API the change file as it was delivered (before the first: the whole dataset).
 
     The key is the delivery's own, so a push that is tried again is one push.
     """
     from connectors.rest import push_changes
 
-    channel, remote = _publication(site, agreement).channel, receipt["remote"]
-    manifest = channel.read(f"{remote}/manifest.json")
+    remote = receipt["remote"]
+    manifest = outbox.read(f"{remote}/manifest.json")
     listed = json.loads(manifest)["files"] if manifest else []
     names = {f["name"]: f.get("encrypted", f)["name"] for f in listed}
     changed = f"{agreement.dataset}_changes.csv"
     name = names.get(changed) or names.get(f"{agreement.dataset}.csv", changed)
-    data = channel.read(f"{remote}/{name}")
+    data = outbox.read(f"{remote}/{name}")
     if data is None:
         # whoever empties the outbox has the delivery: there is nothing left to tell
         return {"status": "fetched_before"}

@@ -60,4 +60,4 @@ def test_deliveries_made_after_the_backup_are_recognised(nights, tmp_path):
     again = {p: p.read_bytes() for p in (nights.var / "sftp").glob("*/outbox/*/*/*") if p.is_file()}
     assert again == sent, "nothing was delivered twice, and nothing of it changed"
     for path in (nights.var / "ledger").glob("*.jsonl"):
-        assert [e.kind for e in ledger.entries(path)] == ["intent", "committed"]
+        assert [e.kind for e in ledger.entries(path)][-2:] == ["intent", "committed"]

@@ -108,4 +108,4 @@ def test_the_ledger_is_what_the_partners_checkpoint_saw(nights, fetched, monkeyp
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
-    assert "as the checkpoint of entry 2 saw it" in capsys.readouterr().out
+    assert "as the checkpoint of entry 4 saw it" in capsys.readouterr().out

@@ -1,0 +1,286 @@
+"""Consents, revocations, seals, licences and nights in any order: the District Attorney never holds a row
+that the state at that moment forbids, and always the ones it allows. Real steps, real lake, real SFTP;
+against the oracle of `county_of_four`.
+"""
+
+import io
+import os
+import shutil
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from connectors.base import connection_from_environment
+from leadhub.foundation import clock, openpgp
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.settings import Settings
+from leadhub.identity import sealing
+from leadhub.steps import approvals, publish
+from leadhub.steps import night as whole
+from leadhub.steps.ingest import core_table
+from leadhub.steps.site import open_site
+from tests.casework.desk import LAYOUT
+from tests.casework.desk import POLICE as POLICE_FEED
+from tests.night.conftest import Nights
+from tests.night.county_of_four import DA, FEED, PEOPLE, PROCEEDING, County, Line
+
+pytestmark = pytest.mark.timeout(600)
+LICENCE = "district_attorney__diversion_status"
+FEEDS = {"police": POLICE_FEED, "da": "da_cases", "provider": FEED}
+people = st.sampled_from(PEOPLE)
+
+
+class Hub:
+    """The hub on the county's stage; its tables are written as a night's feeds would leave them."""
+
+    def __init__(self, nights, agreements):
+        nights.restore()
+        shutil.rmtree(agreements, ignore_errors=True)
+        shutil.copytree(Settings().agreements, agreements)
+        self.nights, self.agreements = nights, agreements
+        self.licence = agreements / f"{LICENCE}.yaml"
+        self.original = self.licence.read_text()
+        self.held: dict[str, str] = {}
+        self.written: dict[str, tuple[pa.Table, int]] = {}
+        self.loaded: set[str] = set()
+
+    @property
+    def site(self):
+        return open_site(
+            connection_from_environment, Settings(var=self.nights.var, agreements=self.agreements)
+        )
+
+    def bring_in(self, county: County, as_of: date) -> str:
+        """What a night's ingest and linking leave; reconciled and committed. Returns the night."""
+        site, desk, night = self.site, county.desk(), county.today.isoformat()
+        for feed in site.feeds:
+            tables = {}
+            for kind, name in ((k, f) for k, f in FEEDS.items() if f == feed):
+                for table in LAYOUT[kind]:
+                    content = self._sealed(site, desk.table(kind, table), feed).drop_columns(["feed"])
+                    tables[table] = {"version": self._write(site, core_table(name, table), content)}
+            receipt = {"status": "complete", "as_of": as_of.isoformat(), "tables": tables}
+            site.lake.put_receipt(night, feed, "close", receipt | {"quarantine": None})
+        crosswalk = desk.inputs().crosswalk
+        pairs = desk.pairs()
+        pairs = pairs.append_column("status", pa.array(["linked"] * pairs.num_rows, pa.string()))
+        linked = {
+            "tables": {"crosswalk": self._write(site, "crosswalk", crosswalk)},
+            "person_counter": len(PEOPLE),
+            "linkage": {"pairs": site.lake.write_tokens("pairs", pairs)},
+        }
+        site.lake.put_receipt(night, whole.SCOPE, "link", linked)
+        whole.reconcile(site, night)
+        whole.commit(site, night)
+        return night
+
+    def _write(self, site, name: str, content: pa.Table) -> int:
+        """Its version; what did not change is the version that it was."""
+        known = self.written.get(name)
+        if known is None or not known[0].equals(content):
+            known = self.written[name] = content, site.lake.write(name, content)
+        return known[1]
+
+    @staticmethod
+    def _sealed(site, table: pa.Table, feed: str) -> pa.Table:
+        """The desk's ids as the hub's own sealed ones."""
+        for place, name in enumerate(table.column_names):
+            values = table[name].to_pylist()
+            if any(isinstance(v, str) and v.startswith("s1:") for v in values):
+                plain = [None if v is None else v.rpartition("/")[2] for v in values]
+                agency = site.feeds[feed].agency
+                ids = sealing.seal(pa.array(plain, pa.string()), agency, site.keys)
+                table = table.set_column(place, name, ids)
+        return table
+
+    def load(self) -> None:
+        """What a recipient does with new deliveries: `held` is case → status."""
+        outbox = self.nights.var / "sftp" / DA / "outbox" / "diversion_status"
+        secret = self.nights.stage.agencies / DA / "openpgp.pgp"
+        for folder in sorted(outbox.glob("*")):
+            if folder.name in self.loaded:
+                continue
+            self.loaded.add(folder.name)
+            files = {p.name.removesuffix(".csv.pgp"): p for p in folder.glob("*.csv.pgp")}
+            read = {
+                n: pl.read_csv(io.BytesIO(openpgp.decrypt(p.read_bytes(), secret)), infer_schema=False)
+                for n, p in files.items()
+            }
+            if "diversion_status" in read:
+                rows = read["diversion_status"]
+                whole_set = dict(zip(rows["da_case_no"], rows["diversion_status"], strict=True))
+            else:
+                assert set(read["diversion_status_changes"]["op"]) == {"withdraw"}
+                gone = set(read["diversion_status_changes"]["da_case_no"])
+                assert gone <= self.held.keys()
+                whole_set = {c: s for c, s in self.held.items() if c not in gone}
+            self.held = whole_set
+
+
+class AnyOrder(RuleBasedStateMachine):
+    nights: Nights
+    agreements: Path
+    #: nights on which something was told, withdrawn, held back: a run that saw none of them proves nothing
+    seen: Counter
+
+    @initialize()
+    def begin(self):
+        self.hub = Hub(self.nights, self.agreements)
+        self.county = County(date.fromisoformat(self.nights.night(1)))
+        self.approved = ""
+        self.set_clock()
+        for client in PEOPLE[:3]:
+            day = self.county.today
+            self.county.lines.append(Line(client, "PART2_SPECIFIC", DA, day, day + timedelta(days=9)))
+        self.two_people_approve()
+        self.night(0)
+
+    def set_clock(self):
+        os.environ[clock.VARIABLE] = f"{self.county.today}T17:00:00+00:00"
+
+    @rule(
+        client=people,
+        kind=st.sampled_from(["PART2_SPECIFIC", "LEAD_ROI", PROCEEDING]),
+        recipient=st.sampled_from([DA, DA, DA, "police"]),
+        signed=st.integers(-3, 2),
+        lasts=st.integers(0, 8),
+    )
+    def consents(self, client, kind, recipient, signed, lasts):
+        on = self.county.today + timedelta(days=signed)
+        self.county.lines.append(Line(client, kind, recipient, on, on + timedelta(days=lasts)))
+
+    @rule(which=st.integers(0, 20), earlier=st.integers(0, 2))
+    def revokes(self, which, earlier):
+        if which < len(self.county.lines):
+            day = self.county.today - timedelta(days=earlier)
+            self.county.lines[which].revoked_on = day
+
+    @rule(who=people)
+    def good_or_bad_news(self, who):
+        self.county.completed ^= {who}
+
+    @rule(who=people, sealed=st.booleans())
+    def disposition(self, who, sealed):
+        if who in self.county.cases:
+            self.county.disposed[who] = self.county.today
+            if sealed:
+                self.county.sealed |= {who}
+
+    @rule(who=people)
+    def the_office_forgets_the_seal(self, who):
+        self.county.sealed -= {who}
+
+    @rule(who=people)
+    def the_office_takes_out_or_sends_again(self, who):
+        self.county.cases ^= {who}
+
+    @rule(text=st.sampled_from(["original", "original", "version", "lapsed"]))
+    def the_licence_changes(self, text):
+        old = self.hub.original
+        new = {
+            "original": old,
+            "version": old.replace('version: "1.0"', 'version: "1.1"'),
+            "lapsed": old.replace("valid_until: 2027-12-31", "valid_until: 2026-01-02"),
+        }
+        self.hub.licence.write_text(new[text])
+
+    @rule()
+    def two_people_approve(self):
+        site = self.hub.site
+        if not approvals.standing(site, LICENCE).approved:
+            approvals.answer(site, LICENCE, "proposed", by="A")
+            approvals.answer(site, LICENCE, "approved", by="B")
+        self.approved = self.hub.licence.read_text()
+
+    @rule()
+    def one_person_is_not_enough(self):
+        site = self.hub.site
+        if not approvals.standing(site, LICENCE).approved:
+            approvals.answer(site, LICENCE, "proposed", by="A")
+            with pytest.raises(TerminalError, match="approval_refused"):
+                approvals.answer(site, LICENCE, "approved", by="A")
+
+    @rule(old_input=st.sampled_from([0, 0, 0, 9]))
+    def a_night(self, old_input):
+        self.night(old_input)
+
+    @rule()
+    def another_night(self):
+        self.night(0)
+
+    @rule()
+    def yet_another_night(self):
+        self.night(0)
+
+    def night(self, old_input):
+        county, hub = self.county, self.hub
+        county.pass_days(1)
+        self.set_clock()
+        night = hub.bring_in(county, county.today - timedelta(days=old_input))
+        # the hub saw the seal tonight: from now on it is remembered
+        county.ever_sealed |= county.sealed & county.cases
+        text = hub.licence.read_text()
+        lapsed, approved = "2026-01-02" in text, text == self.approved
+        may = not lapsed and not old_input and approved
+        self.publish(night, "stopped" if lapsed or old_input else "may" if approved else "waits")
+        before = dict(hub.held)
+        hub.load()
+        there = {f"C{n}" for n in county.may_be_there()}
+        told = {f"C{n}" for n in county.may_be_told()}
+        spoken = {case for case, status in hub.held.items() if status != "NO_INFORMATION"}
+        assert hub.held.keys() <= there, "a row that may not be there"
+        assert spoken <= told, "a statement that nobody consents to now"
+        self.seen["told"] += may and bool(spoken)
+        self.seen["withdrawn"] += not may and hub.held != before
+        if may:
+            assert hub.held.keys() == there
+            assert spoken == told
+        else:
+            assert hub.held.items() <= before.items(), "something new left"
+
+    def publish(self, night, expected):
+        site = self.hub.site
+        if expected == "stopped":
+            with pytest.raises(TerminalError, match=r"agreement_not_in_force|stale_input"):
+                publish.stage(site, LICENCE, night)
+        elif expected == "waits":
+            assert publish.stage(site, LICENCE, night)["status"] == approvals.AWAITING
+            with pytest.raises(TerminalError, match="approval_pending"):
+                publish.deliver(site, LICENCE, night)
+        else:
+            publish.stage(site, LICENCE, night)
+            publish.deliver(site, LICENCE, night)
+
+    @invariant()
+    def nothing_arrives_between_nights(self):
+        if hasattr(self, "hub"):
+            before = dict(self.hub.held)
+            self.hub.load()
+            assert self.hub.held == before
+
+
+def test_any_order(nights, tmp_path, monkeypatch):
+    monkeypatch.setenv(clock.VARIABLE, clock.now().isoformat())
+    facts = {"nights": nights, "agreements": tmp_path / "agreements", "seen": Counter()}
+    chosen = settings(
+        max_examples=12, stateful_step_count=18, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    try:
+        run_state_machine_as_test(type("AnyOrder", (AnyOrder,), facts), settings=chosen)
+    finally:
+        nights.restore()
+    assert facts["seen"]["told"] > 12
+    assert facts["seen"]["withdrawn"] > 0
