@@ -5,7 +5,7 @@ PERSONS ?= 5000
 # a night is many short processes: without bytecode each compiles its imports again (some seconds)
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup spark demo up test guarantees lint bench bench-night bench-linkage bench-linkage-speed bench-linkage-nights bench-privacy docs clean
+.PHONY: help setup spark demo up test guarantees lint bench bench-night bench-linkage bench-linkage-speed bench-linkage-nights bench-privacy audit docs clean
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -61,6 +61,16 @@ bench-linkage-nights: setup .venv-bench/ready   ## do person ids last? thirty ni
 
 bench-privacy: setup .venv-bench/ready   ## attacks on what linkage stores, each beside its quality (a quarter of an hour)
 	@$(BIN)/python -m benchmarks.privacy
+
+audit: setup .venv-audit/ready   ## a bill of materials (CycloneDX), and known vulnerabilities of what we pin (asks an advisory service)
+	@mkdir -p var/audit
+	@.venv-audit/bin/cyclonedx-py environment --of JSON -o var/audit/sbom.cdx.json --pyproject pyproject.toml $(BIN)/python
+	@echo "bill of materials: var/audit/sbom.cdx.json"
+	@.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip -r requirements.lock --progress-spinner off
+.venv-audit/ready: deploy/audit.lock .venv/ready
+	@$(PYTHON) -m venv .venv-audit
+	@$(BIN)/uv pip sync --quiet --python .venv-audit/bin/python --require-hashes deploy/audit.lock
+	@touch $@
 
 docs: setup      ## JSON Schemas of feeds and agreements, and the data dictionary, from the code
 	@$(BIN)/leadhub docs
