@@ -16,7 +16,7 @@ from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import TerminalError
 from leadhub.release import checkpoints
 
-app = typer.Typer(no_args_is_help=True, help="The root key's backup, in shares for several officers.")
+app = typer.Typer(no_args_is_help=True, help="The root key's backup in shares; new versions of keys.")
 console = Console(width=console_width())
 
 
@@ -102,7 +102,42 @@ def combine(
     keys = shares.combine([p.read_text(encoding="utf-8") for p in paths])
     state = settings.var / "lake" / "key_check.json"
     if state.exists():
-        key_ring.verify(keys, state)
+        keys = key_ring.verify(keys, state)
     files.write_bytes(settings.root_key, keys.root.hex().encode() + b"\n")
     known = "the one this state was made with" if state.exists() else "not yet compared with a state"
     console.print(f"root key restored (check value {keys.check_value()}), {known}")
+
+
+@app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(help="landing, storage, ids or signing")],
+) -> None:
+    """A new version of a key. Agencies are asked for nothing; run it between nights."""
+    from leadhub.steps import rotation
+    from leadhub.steps.site import open_site
+
+    said = rotation.rotate(open_site(connection_from_environment), name)
+    begun = "an interrupted rotation is finished" if said["finished_an_earlier_one"] else "from now on"
+    console.print(f"{said['key']}: version {said['version']}, {begun}; {said['made_anew']:,} made anew")
+    if name == "ids":
+        console.print("Each feed's tables are rewritten on its next complete night; `leadhub keys status`.")
+    if name == "signing":
+        settings = site_settings.load()
+        keys = open_site(connection_from_environment).keys
+        public = settings.root_key.with_name("checkpoint.pub")
+        files.write_bytes(public, checkpoints.public_key(keys), mode=0o644)
+        console.print("The next delivery to each partner brings the new public key, signed by the old one.")
+
+
+@app.command()
+def status() -> None:
+    """Which version each key has, and what still stands under an older one."""
+    from leadhub.steps import rotation
+    from leadhub.steps.site import open_site
+
+    table = table_of("key", "version", "under an older version")
+    what = {"landing": "drops", "storage": "files", "ids": "feeds", "signing": ""}
+    for row in rotation.status(open_site(connection_from_environment)):
+        left = f"{row['under_older']:,} {what[row['key']]}" if row["under_older"] else "–"
+        table.add_row(row["key"], str(row["version"]), left)
+    console.print(table)

@@ -23,7 +23,9 @@ _COLUMNS = {
     },
     "da": {
         "defendants": "defendant_id",
-        "cases": "da_case_no defendant_id docket_no_token arrest_no_token cjtn_token received_on",
+        "cases": (
+            "da_case_no defendant_id docket_no_token arrest_no arrest_no_token cjtn cjtn_token received_on"
+        ),
         "charges": "da_case_no law_category filed_on",
         "decisions": "da_case_no decision decided_on updated_at",
         "dispositions": "da_case_no disposition disposed_on sealed_under updated_at",
@@ -59,7 +61,8 @@ _PERSON_TABLES = ("police.persons", "da.defendants", "provider.clients")
 @dataclass(frozen=True)
 class Frames:
     """`frames["kind.table"]`; persons, defendants and clients carry `person_id` besides, and
-    `linkage.pairs` are scored pairs of their records, `seals` the register of seals.
+    `linkage.pairs` are scored pairs of their records, `seals` the register of seals, `da.case_numbers` the
+    numbers of a case's arrest, sealed by the office.
 
     `night`: what is dated later has not happened yet. `time_zone`: whose calendar days count.
     """
@@ -74,6 +77,9 @@ class Frames:
         tables = dict(_cut(inputs))
         for name in _PERSON_TABLES:
             tables[name] = tables[name].join(persons, on="record_id", how="left")
+        numbers, cases = ("arrest_no", "cjtn"), tables["da.cases"]
+        tables["da.case_numbers"] = cases.select("feed", "da_case_no", *numbers)
+        tables["da.cases"] = cases.drop(numbers)
         tables["seals"] = pl.DataFrame(pl.from_arrow(inputs.seals))
         tables["linkage.pairs"] = pl.DataFrame(pl.from_arrow(inputs.pairs)).select(
             "left", "right", "weight_bits"

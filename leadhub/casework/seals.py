@@ -12,8 +12,19 @@ import polars as pl
 
 from leadhub.casework.frames import Frames
 
-#: of the register: the case (sealed id), keyed tokens of the numbers of its arrest, the provision
-COLUMNS = ("feed", "da_case_no", "arrest_no_token", "cjtn_token", "sealed_under")
+#: of the register: the case (sealed id), the numbers of its arrest (sealed, and as keyed tokens), the
+#: provision
+COLUMNS = (
+    "feed",
+    "da_case_no",
+    "arrest_no",
+    "arrest_no_token",
+    "cjtn",
+    "cjtn_token",
+    "sealed_under",
+)
+
+_NUMBERS = ("arrest_no", "arrest_no_token", "cjtn", "cjtn_token")
 
 
 def seals(frames: Frames) -> pl.DataFrame:
@@ -22,12 +33,13 @@ def seals(frames: Frames) -> pl.DataFrame:
         frames["da.dispositions"]
         .drop_nulls("sealed_under")
         .join(frames["da.cases"], on=["feed", "da_case_no"], how="left")
+        .join(frames["da.case_numbers"], on=["feed", "da_case_no"], how="left")
         .select(COLUMNS)
     )
     return (
         pl.concat([stated, frames["seals"]])
         .group_by("feed", "da_case_no")
-        .agg(pl.col("arrest_no_token", "cjtn_token").drop_nulls().min(), pl.col("sealed_under").min())
+        .agg(pl.col(*_NUMBERS).drop_nulls().min(), pl.col("sealed_under").min())
         .select(COLUMNS)
         .sort("feed", "da_case_no")
     )

@@ -137,3 +137,16 @@ def encrypt(data: bytes, data_key: bytes) -> bytes:
 def decrypt(data: bytes, data_key: bytes) -> bytes:
     """Raises: TerminalError `invalid_envelope`; nothing is returned unless all of it is authentic."""
     return b"".join(decrypt_chunks(io.BytesIO(data), data_key))
+
+
+def decrypt_with_any(data: bytes, keys: list[bytes]) -> bytes:
+    """With the first of `keys` that opens it: what was made before a rotation opens with an older one.
+
+    Raises: TerminalError `invalid_envelope` where none does.
+    """
+    for key in keys[:-1]:
+        try:
+            return decrypt(data, key)
+        except TerminalError:
+            continue
+    return decrypt(data, keys[-1])

@@ -4,9 +4,11 @@ The root is 32 random bytes in a file of mode 600 (`Settings.root_key_file`). Ev
 own key, so that no one of them opens another's. A key check value, kept beside the state, finds a
 wrong root before the first row is touched.
 
-Purposes: `landing` (wraps drop keys) · `token:<kind>` (HMAC of identifiers) · `record` (record ids)
-· `seal:<agency>` (local ids) · `person` (person ids) · `partner:<partner>` (person keys)
-· `storage:linkage` (token files at rest) · `checkpoint` (signs them) · `check`.
+Purposes: `landing` (wraps drop keys) · `token:<kind>` (HMAC of identifiers) · `number:<kind>` (of
+numbers that agencies quote to one another) · `record` (record ids) · `seal:<agency>` (local ids) ·
+`person` (person ids) · `partner:<partner>` (person keys) · `storage:linkage` (token files at rest) ·
+`checkpoint` (signs them) · `check`. Those of `ROTATED` have versions of their own (`steps.rotation`); an
+older version still opens what was made with it, and makes nothing new.
 """
 
 from __future__ import annotations
@@ -15,31 +17,55 @@ import hashlib
 import hmac
 import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from leadhub.foundation import files
+from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 
 ROOT_BYTES = 32
+#: what is rotated together → the purposes in it, by what stands before a colon
+ROTATED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "landing": frozenset({"landing"}),
+        "ids": frozenset({"seal", "number"}),
+        "storage": frozenset({"storage"}),
+        "signing": frozenset({"checkpoint"}),
+    }
+)
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The key ring. `version` marks every keyed output ("t1:…", "s1:…")."""
+    """The key ring. `versions`: of what was rotated, by name in `ROTATED`; all else is at `version`. The
+    version marks every keyed output ("t1:…", "s1:…")."""
 
     root: bytes
     version: int = 1
+    versions: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"Keys(version={self.version})"
+        return f"Keys(version={self.version}, versions={dict(self.versions)})"
 
-    def derive(self, purpose: str, length: int = 32) -> bytes:
-        info = f"leadhub/v{self.version}/{purpose}".encode()
+    def version_of(self, purpose: str) -> int:
+        """The version that makes new outputs of a purpose."""
+        kind = purpose.partition(":")[0]
+        name = next((name for name, kinds in ROTATED.items() if kind in kinds), "")
+        return self.versions.get(name, self.version)
+
+    def derive(self, purpose: str, length: int = 32, version: int | None = None) -> bytes:
+        """The key of a purpose, of its newest version or of an older one."""
+        info = f"leadhub/v{version or self.version_of(purpose)}/{purpose}".encode()
         return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info).derive(self.root)
+
+    def every(self, purpose: str) -> list[bytes]:
+        """The key in all its versions, the newest first."""
+        return [self.derive(purpose, version=v) for v in range(self.version_of(purpose), 0, -1)]
 
     def hmac_text_key(self, purpose: str) -> str:
         """The MAC key as the 64 ASCII hex digits that polars-hash takes; those bytes *are* the key."""
@@ -72,18 +98,31 @@ def load(path: Path, *, create: bool = False) -> Keys:
     return Keys(root)
 
 
-def verify(keys: Keys, check_file: Path) -> None:
-    """Compare with the check value of the state; the first call records it.
+def verify(keys: Keys, check_file: Path) -> Keys:
+    """Compare with the check value of the state; the first call records it. The ring, with its versions.
 
     Raises: TerminalError `wrong_key`, before any row is read.
     """
     value = {"key": "root", "version": keys.version, "check": keys.check_value()}
     if not check_file.exists():
-        files.write_json(check_file, value)
-        return
-    if files.read_json(check_file) != value:
+        files.write_json(check_file, value | {"versions": {}, "rotations": []})
+        return keys
+    known = files.read_json(check_file)
+    versions = known["versions"]
+    if {name: known[name] for name in value} != value:
         raise TerminalError(
             "wrong_key",
             f"the root key (version {keys.version}) is not the one this state was made with; "
             "restore the right key file before running again",
         )
+    return replace(keys, versions=versions)
+
+
+def rotated(keys: Keys, check_file: Path, name: str) -> Keys:
+    """The ring with a new version of what is named `name` in `ROTATED`, recorded in one write."""
+    version = keys.versions.get(name, keys.version) + 1
+    versions, known = {**keys.versions, name: version}, files.read_json(check_file)
+    said = {"key": name, "version": version, "at": clock.stamp(clock.now())}
+    told = {"versions": versions, "rotations": [*known["rotations"], said]}
+    files.write_json(check_file, known | told)
+    return replace(keys, versions=versions)

@@ -17,7 +17,6 @@ writes the same rows as a newer version, and the older one is left to `vacuum`.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ class Lake:
 
     def __init__(self, var: Path, keys: Keys):
         self.root = var / "lake"
-        self._token_key = keys.derive("storage:linkage")
+        self._token_keys = keys.every("storage:linkage")
 
     # tables ---------------------------------------------------------------------------------------
 
@@ -93,15 +92,14 @@ class Lake:
         plain = sink.getvalue()
         name = f"{feed}/{files.sha256_bytes(plain)[:32]}.enc"
         with files.writing(self.root / "tokens" / name) as handle:
-            writer = envelope.EnvelopeWriter(handle, self._token_key)
+            writer = envelope.EnvelopeWriter(handle, self._token_keys[0])
             writer.write(plain)
             writer.close()
         return name
 
     def read_tokens(self, name: str) -> pa.Table:
-        sealed = io.BytesIO((self.root / "tokens" / name).read_bytes())
-        plain = b"".join(envelope.decrypt_chunks(sealed, self._token_key))
-        return pa.ipc.open_stream(plain).read_all()
+        sealed = (self.root / "tokens" / name).read_bytes()
+        return pa.ipc.open_stream(envelope.decrypt_with_any(sealed, self._token_keys)).read_all()
 
     def drop_tokens(self, keep: set[str]) -> int:
         """Remove token files that no retained manifest names; returns how many went."""

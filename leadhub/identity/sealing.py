@@ -10,10 +10,13 @@ Text: ``s<key version>:<base64 of tag and ciphertext>``.
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Callable
+from functools import cache
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -22,15 +25,20 @@ from leadhub.foundation.keys import Keys
 from leadhub.identity import keyed
 
 _KEY_BYTES = 64
+_SEALED = re.compile(r"s([1-9]\d{0,5}):(.*)", re.DOTALL)
 
 
-def _cipher(agency: str, keys: Keys) -> AESSIV:
-    return AESSIV(keys.derive(f"seal:{agency}", _KEY_BYTES))
+def _cipher(agency: str, keys: Keys, version: int | None = None) -> AESSIV:
+    return AESSIV(keys.derive(f"seal:{agency}", _KEY_BYTES, version))
+
+
+def _marker(keys: Keys) -> str:
+    return f"s{keys.version_of('seal')}:"
 
 
 def seal(values: pa.Array | pa.ChunkedArray, agency: str, keys: Keys) -> pa.Array:
-    """Text values sealed under the key of `agency`; null for null. Each distinct value once."""
-    cipher, marker = _cipher(agency, keys), f"s{keys.version}:"
+    """Text values sealed under the newest key of `agency`; null for null. Each distinct value once."""
+    cipher, marker = _cipher(agency, keys), _marker(keys)
 
     def one(value: str) -> str:
         return marker + binascii.b2a_base64(cipher.encrypt(value.encode(), None), newline=False).decode()
@@ -39,26 +47,33 @@ def seal(values: pa.Array | pa.ChunkedArray, agency: str, keys: Keys) -> pa.Arra
 
 
 def open_sealed(values: pa.Array | pa.ChunkedArray, agency: str, keys: Keys) -> pa.Array:
-    """The ids again; null for null.
+    """The ids again, sealed under whatever version of the key; null for null.
 
     Raises: TerminalError `wrong_key` where a value was not sealed with this key for this agency.
     """
-    cipher, marker = _cipher(agency, keys), f"s{keys.version}:"
+    newest = keys.version_of("seal")
+    ciphers = cache(lambda version: _cipher(agency, keys, version))
 
     def one(sealed: str) -> str:
-        text = sealed.removeprefix(marker)
+        marked = _SEALED.fullmatch(sealed)
         try:
-            if text == sealed:
+            if marked is None or not 1 <= int(marked[1]) <= newest:
                 raise ValueError
-            return cipher.decrypt(binascii.a2b_base64(text, strict_mode=True), None).decode()
+            text = binascii.a2b_base64(marked[2], strict_mode=True)
+            return ciphers(int(marked[1])).decrypt(text, None).decode()
         except (InvalidTag, ValueError, binascii.Error):
             raise TerminalError(
                 "wrong_key",
-                f"a sealed id does not open with the key of [{agency}], version {keys.version}; "
+                f"a sealed id does not open with the keys of [{agency}], up to version {newest}; "
                 "use the key ring that the tables were made with",
             ) from None
 
     return _map(values, one)
+
+
+def is_current(values: pa.Array | pa.ChunkedArray, keys: Keys) -> bool:
+    """Whether all are sealed under the newest version."""
+    return bool(pc.all(pc.starts_with(values, _marker(keys)), min_count=0).as_py())
 
 
 def _map(values: pa.Array | pa.ChunkedArray, function: Callable[[str], str]) -> pa.Array:

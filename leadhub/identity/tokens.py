@@ -187,5 +187,6 @@ def shared_id_token(values: pa.Array | pa.ChunkedArray, kind: str, keys: Keys) -
     `kind` (a docket number, an arrest number) separates ids that happen to have the same text.
     """
     plain = keyed.by_distinct(keyed.to_series(values).cast(pl.String), normalise.shared_id)
-    key = keys.hmac_text_key(f"token:{kind}")
-    return keyed.to_array(keyed.hmac_column(plain, key, f"t{keys.version}:"))
+    purpose = f"number:{kind}"
+    marker = f"t{keys.version_of(purpose)}:"
+    return keyed.to_array(keyed.hmac_column(plain, keys.hmac_text_key(purpose), marker))

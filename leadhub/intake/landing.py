@@ -151,7 +151,7 @@ class Landing:
 
     def __init__(self, var: Path, keys: Keys):
         self.root, self._key_folder = var / "landing", var / "landing_keys"
-        self._wrapping_key = keys.derive("landing")
+        self._keys = keys
 
     def folder(self, feed: str, night: str) -> Path:
         return self.root / feed / night
@@ -166,8 +166,9 @@ class Landing:
             files.remove_tree(folder)
 
     def store_key(self, drop_id: str, data_key: bytes) -> None:
-        wrapped = {"wrapped": envelope.wrap(self._wrapping_key, data_key)}
-        files.write_json(self._key_folder / f"{drop_id}.json", wrapped)
+        wrapped = envelope.wrap(self._keys.derive("landing"), data_key)
+        told = {"wrapped": wrapped, "version": self._keys.version_of("landing")}
+        files.write_json(self._key_folder / f"{drop_id}.json", told)
 
     def drops(self, feed: str, night: str | None = None) -> list[Drop]:
         """Every landed drop of a feed (of one night), by night, sequence and name."""
@@ -186,7 +187,26 @@ class Landing:
                 "key_missing",
                 f"drop [{drop.drop_id}] of [{drop.feed}] was destroyed by retention; ask for a re-drop",
             )
-        return envelope.unwrap(self._wrapping_key, files.read_json(path)["wrapped"])
+        return self._unwrapped(path)
+
+    def _unwrapped(self, path: Path) -> bytes:
+        told = files.read_json(path)
+        return envelope.unwrap(self._keys.derive("landing", version=told["version"]), told["wrapped"])
+
+    def rewrap(self) -> int:
+        """Every drop's key under the newest version of the landing key; how many were not. No drop is
+        written anew. Raises: TerminalError `wrong_key`."""
+        older = self.under_older_keys()
+        for path in older:
+            self.store_key(path.stem, self._unwrapped(path))
+        return len(older)
+
+    def under_older_keys(self) -> list[Path]:
+        """Wrapped keys that are not under the newest version of the landing key."""
+        newest = self._keys.version_of("landing")
+        return [
+            p for p in sorted(self._key_folder.glob("*.json")) if files.read_json(p)["version"] != newest
+        ]
 
     def path(self, drop: Drop, name: str) -> Path:
         return self.folder(drop.feed, drop.night) / drop.drop_id / name

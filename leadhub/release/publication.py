@@ -76,6 +76,8 @@ class Publication:
     dataset: str
     signing_key: Path
     channel: Channel
+    #: sealed ids of kept rows as they would be sealed now
+    up_to_date: Callable[[pa.Table], pa.Table] = lambda rows: rows
 
     @cached_property
     def store(self) -> Store:
@@ -86,8 +88,9 @@ class Publication:
         return openpgp.certificate(self.signing_key)
 
     def latest(self) -> Latest | None:
-        """As `Store.latest`."""
-        return self.store.latest()
+        """As `Store.latest`, with ids of the newest key version."""
+        found = self.store.latest()
+        return found and replace(found, rows=self.up_to_date(found.rows))
 
     def stage(
         self,

@@ -20,7 +20,7 @@ from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity import sealing
 from leadhub.release import accounting
 from leadhub.release.store import Store
-from leadhub.steps.ingest import core_table
+from leadhub.steps import tables
 from leadhub.steps.site import Site
 
 #: 42 CFR 2.25(a) and 45 CFR 164.528 as amended for electronic records: three years, a leap year among them
@@ -119,9 +119,8 @@ def _person_tables(site: Site, manifest: dict[str, Any], agency: str) -> Iterato
         for name, facts in site.facts(feed).items():
             own = [c.name for c in facts.of(Sensitivity.LOCAL_ID) if c.name in facts.key]
             if name in held and facts.holds_persons and own:
-                table = site.lake.read(
-                    core_table(feed.id, name), held[name]["version"], ["record_id", *own]
-                )
+                columns = ["record_id", *own]
+                table = tables.read(site, feed.id, name, held[name]["version"], columns)
                 yield own[0], pl.DataFrame(pl.from_arrow(table))
 
 

@@ -68,7 +68,7 @@ def preview(site: Site, agreement_id: str, night: str) -> Receipt:
     shown = approval.preview(
         licence.package,
         licensed.content(site, licence),
-        held.rows if held else None,
+        licensed.up_to_date(site, licence.agreement)(held.rows) if held else None,
         files.read_json(_kept(site, approved)) if approved else None,
         agreement=licence.agreement.model_dump(mode="json"),
         stated=licence.stated,

@@ -250,7 +250,7 @@ def _store(path: Path, data: bytes, keys: Keys) -> None:
 
 
 def _stored(path: Path, keys: Keys) -> bytes:
-    return envelope.decrypt(path.read_bytes(), keys.derive("storage:linkage"))
+    return envelope.decrypt_with_any(path.read_bytes(), keys.every("storage:linkage"))
 
 
 def _keep(path: Path, why: str) -> None:

@@ -37,10 +37,6 @@ HELD = frozenset(
 )
 
 
-def core_table(feed_id: str, table: str) -> str:
-    return f"core_{feed_id}__{table}"
-
-
 def base_of(site: Site, feed_id: str, night: str) -> Receipt:
     """What the last committed night says of a feed."""
     empty: Receipt = {

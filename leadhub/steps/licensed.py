@@ -14,7 +14,7 @@ from leadhub.casework import Casework
 from leadhub.foundation import clock
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import ColumnFacts, Protection, Sensitivity, TableFacts
-from leadhub.identity import sealing
+from leadhub.identity import rekeying, sealing
 from leadhub.permission import agreements, consent, disclosure
 from leadhub.permission import frame as frames
 from leadhub.permission.agreements import Agreement
@@ -24,8 +24,7 @@ from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package, schema_version
 from leadhub.release.publication import Identity
 from leadhub.release.shipment import Content
-from leadhub.steps import review
-from leadhub.steps.ingest import core_table
+from leadhub.steps import review, tables
 from leadhub.steps.site import Site
 
 _CASEWORK = tuple(f.name for f in fields(Casework))
@@ -152,7 +151,7 @@ def _provider_tables(site: Site, manifest: dict[str, Any], name: str, covered: S
     for feed_id, receipt in manifest["feeds"].items():
         provider = feed_id in covered and site.feeds[feed_id].contract == "provider"
         if provider and name in receipt["tables"]:
-            table = site.lake.read(core_table(feed_id, name), receipt["tables"][name]["version"])
+            table = tables.read(site, feed_id, name, receipt["tables"][name]["version"])
             parts.append(table.append_column("feed", pa.array([feed_id] * table.num_rows, pa.string())))
     if not parts:
         raise TerminalError(
@@ -200,6 +199,12 @@ def opener(site: Site, licence: Licensed) -> Callable[[pa.Table], pa.Table]:
         return table
 
     return open_ids
+
+
+def up_to_date(site: Site, agreement: Agreement) -> Callable[[pa.Table], pa.Table]:
+    """Kept rows with the partner's own ids sealed under the newest key version."""
+    facts = _facts(agreement)
+    return lambda rows: rekeying.up_to_date(rows, facts, agency=agreement.own_ids_of, keys=site.keys)
 
 
 def _dispute_file(site: Site, agreement: Agreement) -> DisputeFile | None:

@@ -11,7 +11,8 @@ from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.steps import review, seals
-from leadhub.steps.ingest import Receipt, core_table
+from leadhub.steps import tables as state_tables
+from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
 SCOPE = "night"
@@ -36,7 +37,7 @@ def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Any:
     for feed_id, receipt in feeds.items():
         feed = site.feeds[feed_id]
         for name, counts in receipt["tables"].items():
-            table = site.lake.read(core_table(feed_id, name), counts["version"])
+            table = state_tables.read(site, feed_id, name, counts["version"])
             named = table.append_column("feed", pa.array([feed_id] * table.num_rows, pa.string()))
             tables[feed.contract][name].append(named)
     joined = {
@@ -105,7 +106,11 @@ def commit(site: Site, night: str) -> Receipt:
         reconciled = site.lake.receipt(night, SCOPE, "reconcile")
         if linked is None or reconciled is None:
             raise TerminalError("night_incomplete", f"night {night} is not reconciled yet")
-        tables = {core_table(f, t): c["version"] for f, r in feeds.items() for t, c in r["tables"].items()}
+        tables = {
+            state_tables.core_table(f, t): c["version"]
+            for f, r in feeds.items()
+            for t, c in r["tables"].items()
+        }
         for feed_id, receipt in feeds.items():
             name = f"quarantine_{feed_id}"
             kept = receipt["quarantine"] or {"version": base["tables"].get(name)}

@@ -11,8 +11,7 @@ import polars as pl
 
 from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity.linkage import shared_numbers
-from leadhub.steps import seals
-from leadhub.steps.ingest import core_table
+from leadhub.steps import seals, tables
 from leadhub.steps.site import Site
 
 _QUOTED = {"feed": pl.String, "record_id": pl.String, "kind": pl.String, "token": pl.String}
@@ -23,8 +22,8 @@ def joined(site: Site, versions: dict[str, dict[str, int]]) -> list[dict[str, An
     quoted = [pl.DataFrame(schema=_QUOTED)]
     register = pl.DataFrame(pl.from_arrow(seals.register(site)))
     sealed = [register.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
-    for feed_id, tables in versions.items():
-        read = _Tables(site, feed_id, tables)
+    for feed_id, held in versions.items():
+        read = _Tables(site, feed_id, held)
         quoted += read.quoted()
         sealed += read.sealed()
     allowed = pl.concat(quoted).join(pl.concat(sealed), on="token", how="anti")
@@ -40,8 +39,8 @@ class _Tables:
         self._facts = site.facts(feed) if feed else {}
 
     def _read(self, table: str) -> pl.DataFrame:
-        name = core_table(self._feed_id, table)
-        return pl.DataFrame(pl.from_arrow(self._site.lake.read(name, self._versions[table])))
+        found = tables.read(self._site, self._feed_id, table, self._versions[table])
+        return pl.DataFrame(pl.from_arrow(found))
 
     def _numbers(self, table: str) -> dict[str, str]:
         """Kind → token column, of the numbers that a table holds."""

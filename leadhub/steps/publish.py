@@ -55,6 +55,7 @@ def _door(site: Site, agreement: Agreement) -> Iterator[_Door]:
             dataset=agreement.dataset,
             signing_key=site.settings.signing_key,
             channel=channel,
+            up_to_date=licensed.up_to_date(site, agreement),
         )
         yield _Door(publication, outbox)
 
@@ -148,6 +149,9 @@ def _deliver(site: Site, agreement: Agreement, release_id: str) -> Receipt:
 def _leave_checkpoint(site: Site, agreement: Agreement, receipt: Receipt, outbox: Outbox) -> None:
     chain = site.settings.var / "ledger" / f"{agreement.partner}.jsonl"
     entry = next(e for e in ledger.entries(chain) if e.seq == receipt["ledger"]["seq"])
+    for name, succession in checkpoints.successions(site.keys).items():
+        if outbox.read(name) is None:
+            outbox.put_file(name, succession)
     outbox.put_file(
         checkpoints.name(agreement.dataset, receipt["sequence"]),
         checkpoints.make(agreement.partner, entry, site.keys),

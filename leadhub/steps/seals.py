@@ -13,15 +13,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from leadhub.casework.seals import COLUMNS
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.identity.keyed import to_arrow
+from leadhub.identity import rekeying
 from leadhub.steps.site import Site
+
+_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 
 
 def _folder(site: Site) -> Path:
@@ -37,13 +38,26 @@ def known(site: Site) -> list[dict[str, Any]]:
     nights = [files.read_json(path) for path in sorted(_folder(site).glob("*.json"))]
     every = [seal for night in nights for seal in night["seals"]]
     gone = {(lift["seal"], lift["night"]) for lift in _lifted(site)}
-    return [s for s in every if (s["seal"], s["night"]) not in gone]
+    standing = [s for s in every if (s["seal"], s["night"]) not in gone]
+    return [s | ids for s, ids in zip(standing, _current(site, standing), strict=True)]
+
+
+def _current(site: Site, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`COLUMNS` of each, with ids of the newest key version. A feed that is gone keeps what it has."""
+    found = [{c: seal[c] for c in COLUMNS} for seal in told]
+    for feed in {s["feed"] for s in told} & site.feeds.keys() if site.keys.versions else ():
+        places = [i for i, seal in enumerate(told) if seal["feed"] == feed]
+        held = pa.Table.from_pylist([found[i] for i in places], _SCHEMA)
+        agency, facts = site.feeds[feed].agency, site.facts(site.feeds[feed])["cases"]
+        current = rekeying.up_to_date(held, facts, agency=agency, keys=site.keys)
+        for place, row in zip(places, current.to_pylist(), strict=True):
+            found[place] = row
+    return found
 
 
 def register(site: Site) -> pa.Table:
     """`COLUMNS` of the seals that stand."""
-    schema = dict.fromkeys(COLUMNS, pl.String)
-    return to_arrow(pl.DataFrame([{c: s[c] for c in COLUMNS} for s in known(site)], schema=schema))
+    return pa.Table.from_pylist([{c: s[c] for c in COLUMNS} for s in known(site)], _SCHEMA)
 
 
 def remember(site: Site, night: str, found: pa.Table) -> int:

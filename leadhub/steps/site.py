@@ -45,6 +45,10 @@ def contracts(feed: Feed) -> dict[str, Any]:
     return {name: models[name] for name in feed.tables}
 
 
+#: which root key, and which versions of what, this state was made with
+KEY_CHECK = Path("lake") / "key_check.json"
+
+
 @dataclass(frozen=True)
 class Site:
     """One installation. `connect` resolves connection ids (Airflow's in the DAGs, else the environment)."""
@@ -117,5 +121,4 @@ def open_site(connect: Connect, settings: Settings | None = None) -> Site:
     chosen = settings or site_settings.load()
     algorithms.check_fips(chosen.require_fips)
     keys = key_ring.load(chosen.root_key)
-    key_ring.verify(keys, chosen.var / "lake" / "key_check.json")
-    return Site(chosen, keys, connect)
+    return Site(chosen, key_ring.verify(keys, chosen.var / KEY_CHECK), connect)

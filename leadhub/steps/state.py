@@ -16,8 +16,8 @@ from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop
 from leadhub.permission import linking
-from leadhub.steps import judgement, seals
-from leadhub.steps.ingest import Receipt, base_of, core_table
+from leadhub.steps import judgement, seals, tables
+from leadhub.steps.ingest import Receipt, base_of
 from leadhub.steps.site import Site
 
 
@@ -85,9 +85,9 @@ def _advance(
 
     Of drops judged `again` only the rows count, not what their source held then.
     """
-    facts, core = site.facts(feed)[name], core_table(feed.id, name)
+    facts = site.facts(feed)[name]
     known = base["tables"].get(name)
-    state = site.lake.read(core, known["version"]) if known else None
+    state = tables.read(site, feed.id, name, known["version"]) if known else None
     tokens = (
         site.lake.read_tokens(base["token_file"]) if facts.holds_persons and base["token_file"] else None
     )
@@ -121,7 +121,7 @@ def _advance(
             tokens = pseudonyms.apply(tokens, made.tokens, source_ids=source_ids, mode=mode).state
     if state is None:
         raise TerminalError("state_invalid", f"[{feed.id}] sent no rows member for its table [{name}]")
-    version = site.lake.write(core, state)
+    version = site.lake.write(tables.core_table(feed.id, name), state)
     counts = {"version": version, "rows": state.num_rows, "upserted": upserted, "removed": removed}
     if tokens is not None and linkable:
         barred = ~linkable.among(pl.Series(state.column(linkable.key).to_pylist(), dtype=pl.String))

@@ -31,8 +31,8 @@ from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing
 from leadhub.steps import approvals, publish
 from leadhub.steps import night as whole
-from leadhub.steps.ingest import core_table
 from leadhub.steps.site import open_site
+from leadhub.steps.tables import core_table
 from tests.casework.desk import LAYOUT
 from tests.casework.desk import POLICE as POLICE_FEED
 from tests.night.conftest import Nights

@@ -1,0 +1,183 @@
+"""T9: new versions of keys lose no link, ask no agency for anything; a partner sees a new public key."""
+
+import base64
+import json
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from connectors.base import connection_from_environment
+from leadhub.foundation import envelope, files
+from leadhub.foundation import keys as key_ring
+from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.settings import Settings
+from leadhub.identity import sealing
+from leadhub.intake.landing import Landing
+from leadhub.release import checkpoints
+from leadhub.steps import accountability, rotation, seals
+from leadhub.steps.site import open_site
+
+pytestmark = pytest.mark.timeout(300)
+DA = "district_attorney"
+
+
+def site_of(nights):
+    return open_site(connection_from_environment, Settings(var=nights.var))
+
+
+def delivered(nights) -> dict[str, object]:
+    return {name: data for name, data in nights.outcome().items() if not name.startswith("table ")}
+
+
+def crosswalk(nights) -> str:
+    return nights.tables()["table crosswalk"]
+
+
+@pytest.fixture(scope="module")
+def unrotated(nights, after):
+    """What the second night gives where no key was rotated."""
+    nights.restore(after)
+    assert nights.run(2) == 0
+    return delivered(nights), crosswalk(nights), sorted(s["seal"] for s in seals.known(site_of(nights)))
+
+
+@pytest.fixture
+def rotated(nights, after):
+    nights.restore(after)
+    first = site_of(nights)
+    for name in key_ring.ROTATED:
+        rotation.rotate(site_of(nights), name)
+    yield first
+    nights.restore()
+
+
+def test_t9_after_every_key_was_rotated_persons_and_deliveries_are_the_same(nights, rotated, unrotated):
+    assert nights.run(2) == 0
+    deliveries, persons, sealed = unrotated
+    assert crosswalk(nights) == persons
+    ours = delivered(nights)
+    assert ours.keys() == deliveries.keys()
+    for name, data in deliveries.items():
+        if "checkpoints" not in name:
+            assert ours[name] == data, name
+    assert sorted(s["seal"] for s in seals.known(site_of(nights))) == sealed, "each seal once"
+
+
+def test_t9_nothing_is_left_under_the_older_versions(nights, rotated):
+    assert nights.run(2) == 0
+    site = site_of(nights)
+    assert {row["key"]: row["version"] for row in rotation.status(site)} == dict.fromkeys(
+        key_ring.ROTATED, 2
+    )
+    feeds = site.lake.night(nights.night(2))["feeds"]
+    complete = {f for f, said in feeds.items() if said["status"] == "complete"}
+    assert {"police_records", "da_cases"} <= complete
+    left = {row["key"]: row["under_older"] for row in rotation.status(site)}
+    assert left == {"landing": 0, "ids": len(feeds) - len(complete), "storage": 0, "signing": 0}
+    older = rotated.keys.derive("storage:linkage")
+    kept = list((nights.var / "lake" / "tokens").rglob("*.enc"))
+    assert len(kept) > 5
+    for path in kept:
+        with pytest.raises(TerminalError, match="invalid_envelope"):
+            envelope.decrypt(path.read_bytes(), older)
+    for path in (nights.var / "landing_keys").glob("*.json"):
+        with pytest.raises(TerminalError, match="wrong_key"):
+            envelope.unwrap(rotated.keys.derive("landing"), files.read_json(path)["wrapped"])
+    tables = nights.tables()
+    for name in [
+        n for n in tables if n.partition("__")[0].removeprefix("table core_") not in feeds.keys() - complete
+    ]:
+        assert '"s1:' not in tables[name], name
+        assert '"t1:' not in tables[name], name
+    assert '"s2:' in tables["table diversions"]
+
+
+def test_a_feed_that_misses_the_night_is_read_as_new_and_still_joins(nights, rotated):
+    """Harbor sends nothing on the night after: its consents and statements count all the same."""
+    before = spoken(nights, 1)
+    for path in (nights.var / "sftp" / "harbor_case_management" / "inbox").iterdir():
+        path.unlink()
+    assert nights.run(2) == 0
+    status = {row["key"]: row["under_older"] for row in rotation.status(site_of(nights))}
+    assert status["ids"] >= 1
+    assert spoken(nights, 2) >= before > 0
+
+
+def spoken(nights, number: int) -> int:
+    from tests.night.test_revocation import delivered as rows
+    from tests.night.test_revocation import spoken as said
+
+    return said(rows(nights, number)).height
+
+
+def test_a_partner_who_holds_the_first_public_key_can_go_on_from_there(nights, rotated):
+    first = checkpoints.public_key(rotated.keys)
+    assert nights.run(2) == 0
+    outbox = nights.var / "sftp" / DA / "outbox" / "checkpoints"
+    given = json.loads((outbox / "key_0002.json").read_bytes())
+    signature = base64.b64decode(given["ed25519"])
+    load_pem_public_key(first).verify(signature, given["statement"].encode())
+    second = json.loads(given["statement"])["public_key"].encode()
+    assert second != first
+    for number, key in ((1, first), (2, second)):
+        made = json.loads((outbox / f"diversion_status_{number:06d}.json").read_bytes())
+        load_pem_public_key(key).verify(base64.b64decode(made["ed25519"]), made["statement"].encode())
+        assert checkpoints.read(json.dumps(made).encode(), DA, site_of(nights).keys).seq > 0
+
+
+def test_what_was_told_before_is_still_accounted_for(nights, rotated):
+    assert nights.run(2) == 0
+    site = site_of(nights)
+    feed = site.feeds["harbor_case_management"]
+    manifest = site.lake.night(nights.night(2))
+    clients = site.lake.read(
+        "core_harbor_case_management__clients", manifest["feeds"][feed.id]["tables"]["clients"]["version"]
+    )
+    opened = sealing.open_sealed(clients["client_id"], feed.agency, site.keys).to_pylist()
+    told = [accountability.accounting_of(site, feed.agency, number) for number in opened]
+    nights_told = {line["night"] for answer in told for line in answer["disclosures"]}
+    assert nights_told == {nights.night(1), nights.night(2)}
+
+
+def test_a_rotation_that_was_interrupted_is_finished_and_nothing_is_lost(nights, after, monkeypatch):
+    nights.restore(after)
+    store, done = Landing.store_key, []
+
+    def dies(self, drop_id, data_key):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(drop_id)
+        store(self, drop_id, data_key)
+
+    monkeypatch.setattr(Landing, "store_key", dies)
+    with pytest.raises(KeyboardInterrupt):
+        rotation.rotate(site_of(nights), "landing")
+    monkeypatch.undo()
+    site = site_of(nights)
+    drops = [d for feed in site.feeds for d in site.landing.drops(feed)]
+    for drop in drops:
+        for member in drop.members:
+            site.landing.read(drop, member)
+    said = rotation.rotate(site, "landing")
+    assert said["finished_an_earlier_one"]
+    assert (said["version"], said["made_anew"]) == (2, len(drops) - 2)
+    again = rotation.rotate(site_of(nights), "landing")
+    assert (again["version"], again["made_anew"]) == (3, len(drops))
+
+
+def test_no_rotation_while_a_night_is_under_way(nights, after):
+    nights.restore(after)
+    assert nights.run(2, failpoint="link.before_commit:kill") == -9
+    with pytest.raises(TerminalError, match="rotate keys between nights"):
+        rotation.rotate(site_of(nights), "ids")
+    with pytest.raises(TerminalError, match="settings_invalid"):
+        rotation.rotate(site_of(nights), "person")
+
+
+def test_a_backup_from_before_the_rotation_comes_back_with_its_own_versions(nights, after, rotated):
+    nights.restore(after)
+    assert site_of(nights).keys.versions == {}
+    table = pl.DataFrame({"x": ["a"]})["x"].to_arrow()
+    assert sealing.seal(pa.array(table), "police", site_of(nights).keys)[0].as_py().startswith("s1:")
