@@ -110,15 +110,20 @@ def combine(
 
 @app.command()
 def rotate(
-    name: Annotated[str, typer.Argument(help="landing, storage, ids or signing")],
+    name: Annotated[str, typer.Argument(help="landing, storage, ids, linkage or signing")],
 ) -> None:
     """A new version of a key. Agencies are asked for nothing; run it between nights."""
     from leadhub.steps import rotation
     from leadhub.steps.site import open_site
 
-    said = rotation.rotate(open_site(connection_from_environment), name)
+    said = rotation.rotate(open_site(connection_from_environment, rotating=True), name)
     begun = "an interrupted rotation is finished" if said["finished_an_earlier_one"] else "from now on"
     console.print(f"{said['key']}: version {said['version']}, {begun}; {said['made_anew']:,} made anew")
+    if said.get("without_tokens"):
+        console.print(
+            f"{said['without_tokens']:,} records are in no drop that is still held: they have no tokens "
+            "until they are sent again, and stay with their persons."
+        )
     if name == "ids":
         console.print("Each feed's tables are rewritten on its next complete night; `leadhub keys status`.")
     if name == "signing":
@@ -136,8 +141,8 @@ def status() -> None:
     from leadhub.steps.site import open_site
 
     table = table_of("key", "version", "under an older version")
-    what = {"landing": "drops", "storage": "files", "ids": "feeds", "signing": ""}
+    what = {"landing": "drops", "storage": "files", "ids": "feeds", "linkage": "links without tokens"}
     for row in rotation.status(open_site(connection_from_environment)):
-        left = f"{row['under_older']:,} {what[row['key']]}" if row["under_older"] else "–"
+        left = f"{row['under_older']:,} {what.get(row['key'], '')}" if row["under_older"] else "–"
         table.add_row(row["key"], str(row["version"]), left)
     console.print(table)

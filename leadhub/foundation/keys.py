@@ -35,6 +35,7 @@ ROTATED: Mapping[str, frozenset[str]] = MappingProxyType(
         "landing": frozenset({"landing"}),
         "ids": frozenset({"seal", "number"}),
         "storage": frozenset({"storage"}),
+        "linkage": frozenset({"token"}),
         "signing": frozenset({"checkpoint"}),
     }
 )
@@ -118,11 +119,16 @@ def verify(keys: Keys, check_file: Path) -> Keys:
     return replace(keys, versions=versions)
 
 
-def rotated(keys: Keys, check_file: Path, name: str) -> Keys:
-    """The ring with a new version of what is named `name` in `ROTATED`, recorded in one write."""
+def next_version(keys: Keys, name: str) -> Keys:
+    """The ring with a new version of what is named `name` in `ROTATED`; not recorded yet."""
     version = keys.versions.get(name, keys.version) + 1
-    versions, known = {**keys.versions, name: version}, files.read_json(check_file)
-    said = {"key": name, "version": version, "at": clock.stamp(clock.now())}
-    told = {"versions": versions, "rotations": [*known["rotations"], said]}
+    return replace(keys, versions={**keys.versions, name: version})
+
+
+def rotated(keys: Keys, check_file: Path, name: str) -> Keys:
+    """`next_version`, recorded in one write."""
+    ring, known = next_version(keys, name), files.read_json(check_file)
+    said = {"key": name, "version": ring.versions[name], "at": clock.stamp(clock.now())}
+    told = {"versions": dict(ring.versions), "rotations": [*known["rotations"], said]}
     files.write_json(check_file, known | told)
-    return replace(keys, versions=versions)
+    return ring

@@ -36,7 +36,7 @@ def columns(schema: LinkageSchema, tier: Tier) -> tuple[str, ...]:
 
 
 def marker(schema: LinkageSchema, tier: Tier, keys: Keys) -> str:
-    return f"t{keys.version}.{schema.name}{schema.version}-{schema.fingerprint}.{tier}"
+    return f"t{keys.version_of('token:link')}.{schema.name}{schema.version}-{schema.fingerprint}.{tier}"
 
 
 def tokenise(
@@ -161,6 +161,13 @@ def without(table: pa.Table, record_ids: pl.Series) -> pa.Table:
     kept = ("record_id", "feed", "marker")
     blank = (pl.when(~barred).then(pl.col(c)).alias(c) for c in frame.columns if c not in kept)
     return keyed.to_arrow(frame.with_columns(*blank))
+
+
+def tokenless(table: pa.Table) -> pl.Series:
+    """Ids of the records of a token table that have no token."""
+    frame = pl.DataFrame(pl.from_arrow(table))
+    words = [pl.col(c).is_null() for c in frame.columns if c not in ("record_id", "feed", "marker")]
+    return frame.filter(pl.all_horizontal(words)).get_column("record_id")
 
 
 def _coded(values: pl.Series) -> tuple[np.ndarray, pl.Series]:

@@ -17,7 +17,8 @@ from leadhub.foundation import failpoints
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.identity import crosswalk, keyed, linkage
-from leadhub.identity.linkage import incremental
+from leadhub.identity import tokens as linkage_tokens
+from leadhub.identity.linkage import carrying, incremental
 from leadhub.steps import models, numbers, review
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.night import SCOPE, closed_feeds
@@ -37,11 +38,13 @@ class Tonight:
     one_per_person: frozenset[str]
     numbers: list[dict[str, Any]]
     decided: list[dict[str, Any]]
+    #: links of records whose tokens did not outlive a rotation of the linkage key (`linkage_rotation`)
+    carried: list[dict[str, str]]
 
     @property
     def said(self) -> list[dict[str, Any]]:
         """Of a pair the last word counts: the steward's."""
-        return [*self.numbers, *self.decided]
+        return [*self.numbers, *self.carried, *self.decided]
 
 
 def link(site: Site, night: str) -> Receipt:
@@ -51,7 +54,8 @@ def link(site: Site, night: str) -> Receipt:
         if done:
             return done
         base = site.lake.base(night)
-        tonight = gather(site, closed_feeds(site, night), night)
+        carried = base["linkage"].get("carried", []) if base["night"] else []
+        tonight = gather(site, closed_feeds(site, night), night, carried)
         linked, changed = _linked(site, base, tonight)
         previous = base["tables"].get("crosswalk")
         assigned = crosswalk.assign(
@@ -89,22 +93,29 @@ def link(site: Site, night: str) -> Receipt:
                 **used,
                 "one_per_person": sorted(tonight.one_per_person),
                 "decisions": len(tonight.decided),
+                "carried": tonight.carried,
             },
         }
         return site.lake.put_receipt(night, SCOPE, "link", receipt)
 
 
-def gather(site: Site, feeds: dict[str, Receipt], night: str) -> Tonight:
-    """Raises: TerminalError `night_incomplete` where no feed ever brought a person."""
+def gather(site: Site, feeds: dict[str, Receipt], night: str, carried: list[dict[str, str]]) -> Tonight:
+    """`carried`: links of the night before of records without tokens.
+
+    Raises: TerminalError `night_incomplete` where no feed ever brought a person.
+    """
     files = {f: r["token_file"] for f, r in feeds.items() if r["token_file"]}
     if not files:
         raise TerminalError("night_incomplete", f"no feed has ever brought a person by night {night}")
+    table = pa.concat_tables(site.lake.read_tokens(name) for name in files.values())
+    without = set(linkage_tokens.tokenless(table)) if carried else set()
     return Tonight(
         files,
-        pa.concat_tables(site.lake.read_tokens(name) for name in files.values()),
+        table,
         frozenset(f for f in feeds if site.feeds[f].one_record_per_person),
         numbers.joined(site, _versions(feeds)),
         review.made(site),
+        carrying.still(carried, without),
     )
 
 

@@ -28,7 +28,7 @@ def check(site: Site) -> dict[str, Any]:
     made = every[:counted]
     crosswalk = site.lake.read("crosswalk", manifest["tables"]["crosswalk"])
     held = decisions.held(crosswalk, made).filter(pl.col("holds").is_not_null())
-    tonight = linking.gather(site, manifest["feeds"], nights[-1])
+    tonight = linking.gather(site, manifest["feeds"], nights[-1], manifest["linkage"]["carried"])
     used = models.used(site, manifest)
     again = linkage.link(
         tonight.table,
@@ -36,7 +36,7 @@ def check(site: Site) -> dict[str, Any]:
         model=used.model,
         limits=used.limits,
         tier=site.settings.linkage_tier,
-        decided=[*tonight.numbers, *made],
+        decided=[*tonight.numbers, *tonight.carried, *made],
     )
     persons = pl.DataFrame(pl.from_arrow(crosswalk)).select("record_id", "person_id")
     clusters = pl.DataFrame(pl.from_arrow(again.clusters)).select("record_id", "cluster")

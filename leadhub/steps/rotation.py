@@ -7,6 +7,8 @@ name         what it keeps                                 what rotation does
 `storage`    linkage tokens and pairs, exchanges' tables   every file is encrypted anew, at once
 `ids`        sealed ids, tokens of quoted numbers          read as new at once; rewritten on the feed's
                                                            next complete night
+`linkage`    linkage tokens                                tokens anew from what landing holds, at once;
+                                                           other links stay (`linkage_rotation`)
 `signing`    signs checkpoints                             the next delivery brings the new public key,
                                                            signed by the old one
 ============ ============================================= =======================================
@@ -26,7 +28,7 @@ from leadhub.foundation.lease import lease
 from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity import sealing
 from leadhub.intake.landing import Landing
-from leadhub.steps import tables
+from leadhub.steps import linkage_rotation, tables
 from leadhub.steps.site import KEY_CHECK, Site
 
 Receipt = dict[str, Any]
@@ -46,6 +48,8 @@ def rotate(site: Site, name: str) -> Receipt:
         )
     with lease(site.leases, "night"):
         _check_between_nights(site)
+        if name == "linkage":
+            return _linkage(site)
         unfinished = _make_anew(site.settings.var, site.keys, name)
         keys = site.keys
         if not unfinished:
@@ -57,6 +61,18 @@ def rotate(site: Site, name: str) -> Receipt:
             "made_anew": anew,
             "finished_an_earlier_one": bool(unfinished),
         }
+
+
+def _linkage(site: Site) -> Receipt:
+    unfinished = linkage_rotation.finish(site)
+    plan = unfinished or linkage_rotation.rotate(site, key_ring.next_version(site.keys, "linkage"))
+    return {
+        "key": "linkage",
+        "version": plan["version"],
+        "made_anew": plan["tokens_anew"],
+        "without_tokens": plan["without_tokens"],
+        "finished_an_earlier_one": bool(unfinished),
+    }
 
 
 def _check_between_nights(site: Site) -> None:
@@ -119,6 +135,8 @@ def status(site: Site) -> list[Receipt]:
     left = dict.fromkeys(key_ring.ROTATED, 0)
     left["landing"] = len(site.landing.under_older_keys())
     left["ids"] = len(_feeds_under_older_ids(site))
+    nights = site.lake.nights()
+    left["linkage"] = len((site.lake.night(nights[-1]) or {})["linkage"]["carried"]) if nights else 0
     left["storage"] = len(_under_older_storage(site.settings.var, site.keys))
     return [
         {"key": name, "version": site.keys.versions.get(name, site.keys.version), "under_older": left[name]}

@@ -47,6 +47,8 @@ def contracts(feed: Feed) -> dict[str, Any]:
 
 #: which root key, and which versions of what, this state was made with
 KEY_CHECK = Path("lake") / "key_check.json"
+#: a rotation of the linkage key that is to be carried out (`linkage_rotation`)
+PLAN = Path("lake") / "linkage_rotation.json"
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,18 @@ class Site:
         return kind(feed, self.facts(feed), self.connect(feed.connection))
 
 
-def open_site(connect: Connect, settings: Settings | None = None) -> Site:
+def open_site(connect: Connect, settings: Settings | None = None, *, rotating: bool = False) -> Site:
     """The site of this environment; the root key is checked against the state before anything else.
 
-    Raises: TerminalError `settings_invalid`, `key_missing`, `wrong_key`.
+    `rotating`: also while a rotation of the linkage key is unfinished.
+    Raises: TerminalError `settings_invalid`, `key_missing`, `wrong_key`, `state_invalid`.
     """
     chosen = settings or site_settings.load()
     algorithms.check_fips(chosen.require_fips)
+    if not rotating and (chosen.var / PLAN).exists():
+        raise TerminalError(
+            "state_invalid",
+            "a rotation of the linkage key is unfinished; run `leadhub keys rotate linkage`",
+        )
     keys = key_ring.load(chosen.root_key)
     return Site(chosen, key_ring.verify(keys, chosen.var / KEY_CHECK), connect)

@@ -16,7 +16,7 @@ from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing
 from leadhub.intake.landing import Landing
 from leadhub.release import checkpoints
-from leadhub.steps import accountability, rotation, seals
+from leadhub.steps import accountability, linkage_rotation, replay, rotation, seals
 from leadhub.steps.site import open_site
 
 pytestmark = pytest.mark.timeout(300)
@@ -75,7 +75,13 @@ def test_t9_nothing_is_left_under_the_older_versions(nights, rotated):
     complete = {f for f, said in feeds.items() if said["status"] == "complete"}
     assert {"police_records", "da_cases"} <= complete
     left = {row["key"]: row["under_older"] for row in rotation.status(site)}
-    assert left == {"landing": 0, "ids": len(feeds) - len(complete), "storage": 0, "signing": 0}
+    assert left == {
+        "landing": 0,
+        "ids": len(feeds) - len(complete),
+        "storage": 0,
+        "linkage": 0,
+        "signing": 0,
+    }
     older = rotated.keys.derive("storage:linkage")
     kept = list((nights.var / "lake" / "tokens").rglob("*.enc"))
     assert len(kept) > 5
@@ -181,3 +187,71 @@ def test_a_backup_from_before_the_rotation_comes_back_with_its_own_versions(nigh
     assert site_of(nights).keys.versions == {}
     table = pl.DataFrame({"x": ["a"]})["x"].to_arrow()
     assert sealing.seal(pa.array(table), "police", site_of(nights).keys)[0].as_py().startswith("s1:")
+
+
+# the linkage key ---------------------------------------------------------------------------------------
+
+
+def token_tables(nights) -> dict[str, pa.Table]:
+    site = site_of(nights)
+    feeds = site.lake.night(site.lake.nights()[-1])["feeds"]
+    return {f: site.lake.read_tokens(r["token_file"]) for f, r in feeds.items() if r["token_file"]}
+
+
+def words(tables) -> set[int]:
+    return {w for t in tables.values() for c in t.columns[3:] for w in c.to_pylist() if w is not None}
+
+
+def test_t9_every_token_is_another_and_joins_the_same(nights, after):
+    nights.restore(after)
+    before = token_tables(nights)
+    said = rotation.rotate(site_of(nights), "linkage")
+    now = token_tables(nights)
+    assert (said["made_anew"], said["without_tokens"]) == (sum(t.num_rows for t in before.values()), 0)
+    assert {m for t in now.values() for m in t["marker"].to_pylist()} == {
+        m.replace("t1.", "t2.", 1) for t in before.values() for m in t["marker"].to_pylist()
+    }
+    assert len(words(before)) == len(words(now)) > 1000
+    assert not words(before) & words(now)
+    checked = replay.check(site_of(nights))
+    assert checked["replayed"], "everything linked anew gives the same persons"
+
+
+@pytest.mark.parametrize("gone", ["riverside_treatment", "police_records"])
+def test_t9_links_outlive_tokens_that_cannot_be_made_anew(nights, after, unrotated, gone):
+    """Retention has destroyed what a feed sent: its records have no tokens, and stay whose they were."""
+    nights.restore(after)
+    before = crosswalk(nights)
+    site = site_of(nights)
+    for drop in site.landing.drops(gone):
+        site.landing.destroy(drop)
+    said = rotation.rotate(site, "linkage")
+    assert said["without_tokens"] == token_tables(nights)[gone].num_rows > 0
+    assert replay.check(site_of(nights))["replayed"]
+    assert nights.run(2) == 0
+    then = {(r["record_id"], r["person_id"]) for r in json.loads(before)}
+    now = {(r["record_id"], r["person_id"]) for r in json.loads(crosswalk(nights))}
+    twin = {(r["record_id"], r["person_id"]) for r in json.loads(unrotated[1])}
+    assert {r for r in then if r[0] in {x for x, _ in now}} <= now | (then - twin), "nobody was parted"
+
+
+def test_a_plan_that_was_not_carried_out_stops_everything_but_its_end(
+    nights, after, monkeypatch, unrotated
+):
+    nights.restore(after)
+    monkeypatch.setattr(linkage_rotation.key_ring, "rotated", _dies)
+    with pytest.raises(KeyboardInterrupt):
+        rotation.rotate(site_of(nights), "linkage")
+    monkeypatch.undo()
+    with pytest.raises(TerminalError, match="unfinished"):
+        site_of(nights)
+    assert nights.run(2) == 1
+    unfinished = open_site(connection_from_environment, Settings(var=nights.var), rotating=True)
+    assert rotation.rotate(unfinished, "linkage")["finished_an_earlier_one"]
+    assert site_of(nights).keys.versions == {"linkage": 2}
+    assert nights.run(2) == 0
+    assert crosswalk(nights) == unrotated[1]
+
+
+def _dies(*_):
+    raise KeyboardInterrupt
