@@ -22,6 +22,7 @@ A line is one recipient × category of a signed document. It does not count wher
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -33,11 +34,13 @@ import pyarrow as pa
 
 from leadhub.foundation import facts_file, files
 from leadhub.foundation.facts_file import Facts
+from leadhub.permission.agreements import Agreement
 
 #: the type that is bound to the proceeding it names
 PROCEEDING = "PART2_CJ_2_35"
 REASONS = Path(__file__).with_name("consent_reasons.yaml")
 _CLIENT = ["feed", "client_id"]
+_ASKED = {"recipient": pl.String, "info_category": pl.String}
 
 
 class Reason(Facts):
@@ -216,6 +219,34 @@ def active(
         .agg(pl.col("consent_id").min())
         .sort(by, nulls_last=False)
     )
+
+
+def valid_at(
+    consents: pa.Table,
+    clients: pa.Table,
+    agreements: Sequence[Agreement],
+    *,
+    at: datetime,
+    time_zone: str,
+    episodes: pa.Table | None = None,
+    justice_events: pa.Table | None = None,
+) -> pl.DataFrame:
+    """Every line at a moment, once for each agreement that asks for its recipient and category: `agreement`
+    (its id; null where none asks) and `reasons` (ids in `law().reasons`; empty: it counts). By consent.
+
+    Tables as in `judged`. Says what the consent allows; whether an agreement is in force is another matter.
+    """
+    told: dict[str, Any] = {"time_zone": time_zone, "episodes": episodes, "justice_events": justice_events}
+    found = [
+        judged(consents, clients, a, at=at, **told).with_columns(agreement=pl.lit(a.id)) for a in agreements
+    ]
+    asked = pl.DataFrame([(a.partner, a.consent.category) for a in agreements], _ASKED, orient="row")
+    unasked = _frame(consents).join(asked, on=list(_ASKED), how="anti")
+    nobody = unasked.with_columns(
+        agreement=pl.lit(None, pl.String), reasons=pl.lit(["not_asked_for"], pl.List(pl.String))
+    )
+    by = [*_CLIENT, "consent_id", "info_category", "recipient", "agreement"]
+    return pl.concat([*found, nobody], how="diagonal").sort(by)
 
 
 def state(active_lines: pl.DataFrame) -> str:

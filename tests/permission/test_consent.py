@@ -89,7 +89,7 @@ def test_every_reason_is_explained_with_its_law():
         for end in ends
         for reason in reasons(Desk().client("1").consent("1", **worst | who | end))[0]
     }
-    assert seen == set(told) - {"ended"}
+    assert seen == set(told) - {"ended", "not_asked_for"}
     assert all(r.citation for r in told.values())
 
 
@@ -201,6 +201,29 @@ def test_g6_without_the_tables_that_show_the_end_the_answer_is_no():
         desk.table("provider", "consents"), desk.table("provider", "clients"), DA, at=AT, time_zone=ZONE
     )
     assert found.height == 0
+
+
+# at a moment --------------------------------------------------------------------------------------
+
+
+def test_valid_at_says_of_every_line_which_agreement_asks_and_why_not():
+    desk = Desk().client("1").consent("1").consent("1", recipient="housing")
+    desk.consent("1", consent_id="N2", info_category="ATTENDANCE", revoked_at=moment("2026-11-01T15:00:00"))
+    tables = [desk.table("provider", n) for n in ("consents", "clients")]
+
+    def told(at):
+        found = consent.valid_at(*tables, [DA], at=at, time_zone=ZONE)
+        return [
+            (r["recipient"], r["info_category"], r["agreement"], r["reasons"]) for r in found.to_dicts()
+        ]
+
+    assert told(AT) == [
+        ("district_attorney", "PROGRAMME_STATUS", DA.id, []),
+        ("housing", "PROGRAMME_STATUS", None, ["not_asked_for"]),
+        ("district_attorney", "ATTENDANCE", None, ["not_asked_for"]),
+    ]
+    assert told(AT - timedelta(days=90))[0][3] == ["not_yet_signed"]
+    assert consent.valid_at(*tables, [], at=AT, time_zone=ZONE)["agreement"].null_count() == 3
 
 
 # state --------------------------------------------------------------------------------------------
