@@ -19,6 +19,7 @@ from rich.table import Table
 from connectors.base import connection_from_environment
 from leadhub import (
     cli_accountability,
+    cli_consent,
     cli_exchange,
     cli_keys,
     cli_linkage,
@@ -48,6 +49,7 @@ app.add_typer(cli_linkage.app, name="linkage")
 app.add_typer(cli_review.app, name="review")
 app.add_typer(cli_release.app, name="release")
 app.add_typer(cli_seals.app, name="seals")
+app.add_typer(cli_consent.app, name="consent")
 app.command("tokenise")(cli_exchange.tokenise)
 app.add_typer(cli_exchange.app, name="exchange")
 app.add_typer(cli_opprl.app, name="opprl")

@@ -131,6 +131,13 @@ CONSENT_PURPOSE = (
     "PAYMENT",
 )
 EXPIRY_EVENT = ("FINAL_DISPOSITION", "END_OF_TREATMENT", "NONE")
+#: who signed, 42 CFR 2.31(a)(8); 2.14 for minors, 2.15 for those who cannot decide for themselves
+CONSENT_SIGNER = ("PATIENT", "PATIENT_AND_PARENT", "PARENT", "GUARDIAN", "PERSONAL_REP")
+#: whom the document allows to disclose, by name or by class, 42 CFR 2.31(a)(2)
+CONSENT_DISCLOSER = ("THIS_PROGRAMME", "LEAD_PROVIDERS", "TREATING_PROVIDERS")
+#: what the document says of taking it back, 42 CFR 2.31(a)(6); the last for 2.35(c)
+CONSENT_REVOCABLE = ("IN_WRITING", "ORALLY_OR_IN_WRITING", "NOT_BEFORE_EVENT")
+REVOCATION_CHANNEL = ("IN_WRITING", "ORALLY")
 INTAKE_OUTCOME = (
     "SCHEDULED",
     "COMPLETED",

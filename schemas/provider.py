@@ -33,7 +33,11 @@ class Clients(Contract):
 
 
 class Consents(Contract):
-    """One line of a consent: this recipient may have this category of information (42 CFR 2.31)."""
+    """One line of a consent: this recipient may have this category of information (42 CFR 2.31).
+
+    The elements of 2.31(a) by number: 1 client_id, 2 discloser, 3 info_category, 4 recipient, 5 purpose,
+    6 revocable, 7 expires_on and expiry_event, 8 signer, 9 signed_on; 10 tpo_statement.
+    """
 
     consent_id: str = local_id("Consent id of the provider", protection=PART2)
     client_id: str = local_id("Who consents: clients.client_id", protection=PART2)
@@ -41,6 +45,10 @@ class Consents(Contract):
     recipient: str = column("Who may receive", codes=codes.RECIPIENT, protection=PART2)
     info_category: str = column("What they may receive", codes=codes.INFO_CATEGORY, protection=PART2)
     purpose: str = column("For what", codes=codes.CONSENT_PURPOSE, protection=PART2)
+    discloser: str = column(
+        "Who may disclose, by class", codes=codes.CONSENT_DISCLOSER, nullable=True, protection=PART2
+    )
+    signer: str = column("Who signed", codes=codes.CONSENT_SIGNER, nullable=True, protection=PART2)
     signed_on: date = column("Day of signature", protection=PART2)
     expires_on: date = column("Last day of validity", nullable=True, protection=PART2)
     expiry_event: str = column(
@@ -49,7 +57,17 @@ class Consents(Contract):
     docket_no: str = shared_id(
         "docket_no", "Proceeding it serves, for a 2.35 consent", nullable=True, protection=PART2
     )
+    revocable: str = column(
+        "What it says of revocation", codes=codes.CONSENT_REVOCABLE, nullable=True, protection=PART2
+    )
     revoked_at: Timestamp = column("When it was revoked", nullable=True, protection=PART2)
+    revocation_channel: str = column(
+        "How it was revoked", codes=codes.REVOCATION_CHANNEL, nullable=True, protection=PART2
+    )
+    tpo_statement: bool = column(
+        "Y where it states redisclosure and the consequences of refusal", nullable=True, protection=PART2
+    )
+    known_false: bool = column("Y where it is known to be materially false", protection=PART2)
     document_sha256: str = column(
         "Hash of the signed document", str_matches=r"^[0-9a-f]{64}$", protection=PART2
     )
@@ -74,6 +92,12 @@ class Consents(Contract):
     def ends_after_it_begins(cls, data):
         return data.lazyframe.select(
             pl.col("expires_on").is_null() | (pl.col("expires_on") >= pl.col("signed_on"))
+        )
+
+    @rule("only_where_revoked", "revocation_channel")
+    def channel_of_a_revocation(cls, data):
+        return data.lazyframe.select(
+            pl.col("revocation_channel").is_null() | pl.col("revoked_at").is_not_null()
         )
 
     @rule("given_for_2_35", "docket_no")

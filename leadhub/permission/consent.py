@@ -12,23 +12,57 @@ A line is one recipient × category of a signed document. It does not count wher
 - `not_yet_signed`, `expired`: by the site's calendar; the last day still counts.
 - `ended`: the treatment or the proceeding that it was given for has ended.
 - `end_unknown`: it ends by an event that nobody here can see; or never, which a Part 2 client's may not.
+- `discloser_missing`, `revocation_right_missing`, `signature_missing`, `tpo_statement_missing`,
+  `signer_not_sufficient`, `known_false`: deficient on its face, or false (42 CFR 2.31(c)). What the form
+  leaves out is asked of Part 2 papers and Part 2 clients alone.
 - `type_not_sufficient`, `other_purpose`: the agreement asks for another.
+
+`consent_reasons.yaml` holds what each means, with its citation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Protocol
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 import polars as pl
 import pyarrow as pa
 
-from leadhub.foundation import files
+from leadhub.foundation import facts_file, files
+from leadhub.foundation.facts_file import Facts
+from leadhub.permission.agreements import Agreement
 
 #: the type that is bound to the proceeding it names
 PROCEEDING = "PART2_CJ_2_35"
+REASONS = Path(__file__).with_name("consent_reasons.yaml")
 _CLIENT = ["feed", "client_id"]
+_ASKED = {"recipient": pl.String, "info_category": pl.String}
+
+
+class Reason(Facts):
+    """Why a line does not count, in words, and by what right."""
+
+    id: str
+    says: str
+    citation: str
+    standing: Literal["read", "recalled", "choice"]
+
+
+class Reasons(Facts):
+    """`insufficient_signers`: who may not sign alone for a Part 2 client (42 CFR 2.14)."""
+
+    reasons: tuple[Reason, ...]
+    insufficient_signers: tuple[str, ...]
+
+
+@cache
+def law(path: Path = REASONS) -> Reasons:
+    """Raises: TerminalError `state_invalid` naming file and key."""
+    return facts_file.read(path, Reasons, "state_invalid")
 
 
 class Asks(Protocol):
@@ -72,6 +106,9 @@ def judged(
     revoked_on = pl.col("revoked_at").dt.convert_time_zone(time_zone).dt.date()
     last_revoked_on = pl.when(revoked).then(revoked_on).max().over(_CLIENT)
     open_ended = pl.col("expires_on").is_null()
+    # 2.31(a) binds what is a Part 2 consent, and whatever speaks of a Part 2 client
+    formal = protected | pl.col("consent_type").str.starts_with("PART2_")
+    stated = pl.col("tpo_statement").fill_null(value=False)
     reasons = {
         "revoked": revoked | (last_revoked_on >= pl.col("signed_on")),
         "not_yet_signed": pl.col("signed_on") > day,
@@ -80,6 +117,12 @@ def judged(
         "end_unknown": open_ended
         & ~pl.col("end_visible")
         & (protected | (pl.col("expiry_event") != "NONE")),
+        "discloser_missing": formal & pl.col("discloser").is_null(),
+        "revocation_right_missing": formal & pl.col("revocable").is_null(),
+        "signature_missing": formal & pl.col("signer").is_null(),
+        "signer_not_sufficient": formal & pl.col("signer").is_in(law().insufficient_signers),
+        "tpo_statement_missing": (pl.col("consent_type") == "PART2_TPO") & ~stated,
+        "known_false": pl.col("known_false"),
         "type_not_sufficient": ~pl.col("consent_type").is_in(types) | unnamed,
         "other_purpose": ~pl.col("purpose").is_in(rule.purposes),
     }
@@ -176,6 +219,34 @@ def active(
         .agg(pl.col("consent_id").min())
         .sort(by, nulls_last=False)
     )
+
+
+def valid_at(
+    consents: pa.Table,
+    clients: pa.Table,
+    agreements: Sequence[Agreement],
+    *,
+    at: datetime,
+    time_zone: str,
+    episodes: pa.Table | None = None,
+    justice_events: pa.Table | None = None,
+) -> pl.DataFrame:
+    """Every line at a moment, once for each agreement that asks for its recipient and category: `agreement`
+    (its id; null where none asks) and `reasons` (ids in `law().reasons`; empty: it counts). By consent.
+
+    Tables as in `judged`. Says what the consent allows; whether an agreement is in force is another matter.
+    """
+    told: dict[str, Any] = {"time_zone": time_zone, "episodes": episodes, "justice_events": justice_events}
+    found = [
+        judged(consents, clients, a, at=at, **told).with_columns(agreement=pl.lit(a.id)) for a in agreements
+    ]
+    asked = pl.DataFrame([(a.partner, a.consent.category) for a in agreements], _ASKED, orient="row")
+    unasked = _frame(consents).join(asked, on=list(_ASKED), how="anti")
+    nobody = unasked.with_columns(
+        agreement=pl.lit(None, pl.String), reasons=pl.lit(["not_asked_for"], pl.List(pl.String))
+    )
+    by = [*_CLIENT, "consent_id", "info_category", "recipient", "agreement"]
+    return pl.concat([*found, nobody], how="diagonal").sort(by)
 
 
 def state(active_lines: pl.DataFrame) -> str:

@@ -22,9 +22,22 @@ TABLE = (
     "revoked_at",
     "document_sha256",
     "notice_version",
+    "discloser",
+    "signer",
+    "revocable",
+    "revocation_channel",
+    "tpo_statement",
+    "known_false",
 )
 _KEPT = ("person", "signed_on", "revoked_on", "docket_no", "always")
 _OWN = "own"
+#: what stands on the paper, and how often; "": the clerk, or the form, left it out
+_PAPER = {
+    "signer": {"PATIENT": 0.96, "GUARDIAN": 0.015, "PERSONAL_REP": 0.01, "PARENT": 0.01, "": 0.005},
+    "discloser": {"THIS_PROGRAMME": 0.8, "LEAD_PROVIDERS": 0.15, "TREATING_PROVIDERS": 0.045, "": 0.005},
+    "revocable": {"IN_WRITING": 0.6, "ORALLY_OR_IN_WRITING": 0.39, "": 0.01},
+    "revocation_channel": {"IN_WRITING": 0.7, "ORALLY": 0.3},
+}
 #: kind of document → consent type, purpose, lines (recipient, category, share of documents with it)
 _DOCUMENTS = {
     "roi": (
@@ -112,7 +125,11 @@ def _with_ends(rng: np.random.Generator, documents: pl.DataFrame, agency: str) -
     by_event = (days < 0) | proceeding
     seconds = pl.Series(rng.integers(13 * 3600, 21 * 3600, size))
     hashes = rng.bytes(32 * size).hex()
+    documents = documents.with_columns(_paper(rng.spawn(1)[0], documents))
     return documents.with_columns(
+        revocable=pl.when(proceeding).then(pl.lit("NOT_BEFORE_EVENT")).otherwise("revocable"),
+        revocation_channel=pl.when(pl.col("revoked_on").is_not_null()).then("revocation_channel"),
+        tpo_statement=pl.when(pl.col("kind") == "care").then(pl.lit(value=True)),
         consent_id=labels(f"C{agency[0].upper()}", growing_numbers(rng, size, 30_000), 7),
         expires_on=pl.when(~by_event).then(pl.col("signed_on") + pl.duration(days=days)),
         expiry_event=pl.when(proceeding)
@@ -126,6 +143,16 @@ def _with_ends(rng: np.random.Generator, documents: pl.DataFrame, agency: str) -
             pick(rng, {"2026-02": 0.8, "2024-04": 0.2}, size).tolist(), dtype=pl.String
         ),
     )
+
+
+def _paper(rng: np.random.Generator, documents: pl.DataFrame) -> list[pl.Series]:
+    """The other elements of 42 CFR 2.31(a). A canary's papers are in order."""
+    size, always = documents.height, documents["always"]
+    columns = []
+    for name, shares in _PAPER.items():
+        drawn = pl.Series(name, pick(rng, shares, size).tolist(), dtype=pl.String)
+        columns.append(drawn.set(always, next(iter(shares))).replace("", None))
+    return [*columns, pl.Series("known_false", rng.random(size) < 0.004) & ~always]
 
 
 def _lines(rng: np.random.Generator, documents: pl.DataFrame, agency: str) -> pl.DataFrame:

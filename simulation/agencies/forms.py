@@ -48,6 +48,12 @@ HARBOR = Form(
             "revoked_at",
             "document_sha256",
             "notice_version",
+            "discloser",
+            "signer",
+            "revocable",
+            "revocation_channel",
+            "tpo_statement",
+            "known_false",
         ),
         "intakes": {
             **_same("intake_id", "client_id"),
@@ -60,7 +66,7 @@ HARBOR = Form(
             **_same("service_type", "enrolled_on", "exited_on", "exit_reason"),
         },
     },
-    codes={"part2_program": _YES},
+    codes={"part2_program": _YES, "tpo_statement": _YES, "known_false": _YES},
     date="%Y-%m-%d",
     moment="%Y-%m-%dT%H:%M:%SZ",
 )
@@ -102,6 +108,12 @@ RIVERSIDE = Form(
             "revoked_at": "RevokedAt",
             "document_sha256": "DocumentHash",
             "notice_version": "NoticeVersion",
+            "discloser": "Discloser",
+            "signer": "Signer",
+            "revocable": "Revocable",
+            "revocation_channel": "RevocationChannel",
+            "tpo_statement": "TpoStatement",
+            "known_false": "KnownFalse",
         },
         "intakes": {
             "intake_id": "IntakeNo",
@@ -124,6 +136,12 @@ RIVERSIDE = Form(
     codes={
         "sex": {"M": "1", "F": "2", "X": "3", "U": "9"},
         "part2_program": {True: "1", False: "0"},
+        "tpo_statement": {True: "1", False: "0"},
+        "known_false": {True: "1", False: "0"},
+        "discloser": _numbered("THIS_PROGRAMME", "LEAD_PROVIDERS", "TREATING_PROVIDERS"),
+        "signer": _numbered("PATIENT", "PATIENT_AND_PARENT", "PARENT", "GUARDIAN", "PERSONAL_REP"),
+        "revocable": _numbered("IN_WRITING", "ORALLY_OR_IN_WRITING", "NOT_BEFORE_EVENT"),
+        "revocation_channel": _numbered("IN_WRITING", "ORALLY"),
         "consent_type": _numbered(
             "PART2_SPECIFIC",
             "PART2_TPO",

@@ -246,7 +246,8 @@ def view(provider: Provider, at: datetime) -> dict[str, pl.DataFrame]:
             pl.when(done).then(f"after_{c}").otherwise(c).alias(c) for c in names
         ),
         "consents": provider.consents.with_columns(
-            revoked_at=pl.when(pl.col("revoked_at") < at).then("revoked_at")
+            pl.when(pl.col("revoked_at") < at).then(c).alias(c)
+            for c in ("revoked_at", "revocation_channel")
         ),
         "intakes": provider.intakes.with_columns(
             outcome=pl.when(came).then("course").otherwise(pl.lit("SCHEDULED")),

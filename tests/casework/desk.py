@@ -35,7 +35,7 @@ _TYPES = {
         (pa.date32(), "charges_held_until received_on filed_on decided_on disposed_on outcome_on"),
         (pa.date32(), "enrolled_on exited_on stated_on signed_on expires_on"),
         (pa.timestamp("us", "UTC"), "arrested_at contact_at updated_at revoked_at"),
-        (pa.bool_(), "diverted offered accepted part2_program"),
+        (pa.bool_(), "diverted offered accepted part2_program tpo_statement known_false"),
     )
     for name in names.split()
 }
@@ -60,7 +60,8 @@ LAYOUT = {
         "clients": "client_id|part2_program",
         "consents": (
             "consent_id client_id docket_no|consent_type recipient info_category purpose signed_on "
-            "expires_on expiry_event revoked_at"
+            "expires_on expiry_event revoked_at discloser signer revocable revocation_channel "
+            "tpo_statement known_false"
         ),
         "intakes": "intake_id client_id referral_no|outcome outcome_on",
         "episodes": "episode_id client_id referral_no|enrolled_on exited_on",
@@ -210,6 +211,10 @@ class Desk:
             "purpose": "DIVERSION_COORDINATION",
             "signed_on": day("2026-10-05"),
             "expires_on": day("2027-10-05"),
+            "discloser": "THIS_PROGRAMME",
+            "signer": "PATIENT",
+            "revocable": "IN_WRITING",
+            "known_false": False,
         } | line
         return self.add("provider", "consents", feed, **told)
 

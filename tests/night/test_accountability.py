@@ -10,6 +10,7 @@ from leadhub import cli
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing
+from leadhub.permission import fhir
 from leadhub.release import letter
 from leadhub.release.store import Store
 from leadhub.steps import accountability
@@ -56,6 +57,36 @@ def test_a_consent_is_named_to_the_agency_that_holds_it_alone(site):
     assert not named & {None, "of another provider"}
     with pytest.raises(TerminalError, match="no person of"):
         accountability.accounting_of(site, DA, client)
+
+
+def test_a_steward_sees_each_line_of_a_consent_and_why_it_does_not_count(site, nights, monkeypatch, capsys):
+    monkeypatch.setenv("LEADHUB_VAR", str(nights.var))
+    client = next(iter(shipped(site, CLINIC, "client_justice_events", "client_id")))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["leadhub", "consent", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out + said.err
+
+    ask = ("--agency", CLINIC, "--local-id", client)
+    code, said = run("show", *ask, "--json")
+    now = json.loads(said)
+    assert code == 0
+    shipped_by = f"{CLINIC}__client_justice_events"
+    assert [line["counts"] for line in now if line["agreement"] == shipped_by].count(True) >= 1
+    before = json.loads(run("show", *ask, "--json", "--at", "2001-01-01")[1])
+    assert len(before) == len(now)
+    assert all(line["reasons"] and all(r["citation"] for r in line["reasons"]) for line in before)
+    assert "42 CFR" in run("show", *ask, "--at", "2001-01-01")[1]
+    told = json.loads(run("export", *ask)[1])
+    rows = fhir.rows(told, CLINIC, name="x")
+    assert {r["client_id"] for r in rows} == {client}
+    assert {r["consent_id"] for r in rows} == {line["consent_id"] for line in now}
+    assert run("show", "--agency", CLINIC, "--local-id", "HC-nobody")[0] == 70
+    assert run("show", "--agency", DA, "--local-id", client)[0] == 70
+    assert run("show", *ask, "--at", "yesterday")[0] == 70
 
 
 def test_who_was_in_a_delivery(site):

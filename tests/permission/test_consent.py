@@ -46,12 +46,51 @@ def reasons(desk: Desk, at: datetime = AT) -> list[list[str]]:
         ({"consent_type": "LEAD_ROI"}, ["type_not_sufficient"]),
         ({"consent_type": "LEAD_ROI", "expires_on": day("2026-01-01")}, ["expired", "type_not_sufficient"]),
         ({"expires_on": None, "expiry_event": "NONE"}, ["end_unknown"]),
+        ({"discloser": None}, ["discloser_missing"]),
+        ({"revocable": None}, ["revocation_right_missing"]),
+        ({"signer": None}, ["signature_missing"]),
+        ({"signer": "PARENT"}, ["signer_not_sufficient"]),
+        ({"signer": "PATIENT_AND_PARENT"}, []),
+        ({"signer": "GUARDIAN"}, []),
+        ({"known_false": True}, ["known_false"]),
+        ({"consent_type": "PART2_TPO"}, ["tpo_statement_missing", "type_not_sufficient"]),
+        ({"consent_type": "PART2_TPO", "tpo_statement": True}, ["type_not_sufficient"]),
         ({"expires_on": None, "expiry_event": "END_OF_TREATMENT"}, ["end_unknown"]),
     ],
 )
 def test_reasons_of_a_line(line, expected):
     assert AT.astimezone(UTC) == moment("2026-11-20T10:00:00"), "a tie is revoked"
     assert reasons(Desk().client("1").consent("1", **line)) == [expected]
+
+
+def test_a_form_that_part_2_asks_for_is_not_asked_of_a_general_release():
+    line = {"consent_type": "LEAD_ROI", "discloser": None, "signer": "PARENT", "revocable": None}
+    assert counts(Desk().client("1", part2=False).consent("1", **line))
+    assert not counts(Desk().client("1", part2=False).consent("1", **line | {"known_false": True}))
+
+
+def test_every_reason_is_explained_with_its_law():
+    told = {r.id: r for r in consent.law().reasons}
+    worst = {
+        "signed_on": day("2027-01-01"),
+        "expires_on": None,
+        "revoked_at": moment("2026-11-01T15:00:00"),
+        "discloser": None,
+        "revocable": None,
+        "known_false": True,
+        "consent_type": "PART2_TPO",
+        "purpose": "PAYMENT",
+    }
+    signers = {"signer": None}, {"signer": "PARENT"}
+    ends = {}, {"expires_on": day("2026-01-01")}
+    seen = {
+        reason
+        for who in signers
+        for end in ends
+        for reason in reasons(Desk().client("1").consent("1", **worst | who | end))[0]
+    }
+    assert seen == set(told) - {"ended", "not_asked_for"}
+    assert all(r.citation for r in told.values())
 
 
 @pytest.mark.parametrize(
@@ -162,6 +201,29 @@ def test_g6_without_the_tables_that_show_the_end_the_answer_is_no():
         desk.table("provider", "consents"), desk.table("provider", "clients"), DA, at=AT, time_zone=ZONE
     )
     assert found.height == 0
+
+
+# at a moment --------------------------------------------------------------------------------------
+
+
+def test_valid_at_says_of_every_line_which_agreement_asks_and_why_not():
+    desk = Desk().client("1").consent("1").consent("1", recipient="housing")
+    desk.consent("1", consent_id="N2", info_category="ATTENDANCE", revoked_at=moment("2026-11-01T15:00:00"))
+    tables = [desk.table("provider", n) for n in ("consents", "clients")]
+
+    def told(at):
+        found = consent.valid_at(*tables, [DA], at=at, time_zone=ZONE)
+        return [
+            (r["recipient"], r["info_category"], r["agreement"], r["reasons"]) for r in found.to_dicts()
+        ]
+
+    assert told(AT) == [
+        ("district_attorney", "PROGRAMME_STATUS", DA.id, []),
+        ("housing", "PROGRAMME_STATUS", None, ["not_asked_for"]),
+        ("district_attorney", "ATTENDANCE", None, ["not_asked_for"]),
+    ]
+    assert told(AT - timedelta(days=90))[0][3] == ["not_yet_signed"]
+    assert consent.valid_at(*tables, [], at=AT, time_zone=ZONE)["agreement"].null_count() == 3
 
 
 # state --------------------------------------------------------------------------------------------

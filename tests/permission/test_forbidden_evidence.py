@@ -96,6 +96,7 @@ def test_a_defendant_of_sealed_cases_alone_may_not_be_linked():
         ({"expires_on": date(2026, 11, 22)}, False),
         ({"revoked_at": datetime(2026, 11, 23, 11, tzinfo=UTC)}, False),
         ({"client_id": "c2"}, False),
+        ({"known_false": True}, False),
     ],
 )
 def test_a_client_is_linked_by_a_consent_that_counts_now_where_the_feed_asks_for_one(changed, counts):
@@ -112,9 +113,17 @@ def test_a_client_is_linked_by_a_consent_that_counts_now_where_the_feed_asks_for
         "expiry_event": None,
         "docket_no_token": None,
         "revoked_at": None,
+        "discloser": "THIS_PROGRAMME",
+        "signer": "PATIENT",
+        "revocable": "IN_WRITING",
+        "tpo_statement": None,
+        "known_false": False,
     } | changed
     text = ("expiry_event", "docket_no_token")
-    types = dict.fromkeys(text, pl.String) | {"revoked_at": pl.Datetime("us", "UTC")}
+    types = dict.fromkeys(text, pl.String) | {
+        "tpo_statement": pl.Boolean,
+        "revoked_at": pl.Datetime("us", "UTC"),
+    }
     tables = {"consents": pl.DataFrame([line], schema_overrides=types).to_arrow()}
     may = linking.linkable(PROVIDER, tables, NO_SEALS, at=NOW, time_zone=ZONE)
     assert may.among(pl.Series(["c1"])).to_list() == [counts]

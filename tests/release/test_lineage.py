@@ -27,6 +27,10 @@ OTHERWISE = {
     "disputed_column": "status_on",
     "problem": "WRONG_DATE",
     "charge_seq": "9",
+    "discloser": "LEAD_PROVIDERS",
+    "signer": "PARENT",
+    "revocable": "NOT_BEFORE_EVENT",
+    "revocation_channel": "ORALLY",
 }
 INPUTS = [
     (kind, table, name)
@@ -73,6 +77,8 @@ def moved(agreement, key: list[str], kind: str, table: str, name: str) -> set[st
         row = desk.rows[kind, table][place]
         if name.endswith("_at") and row.get(name) is None:
             continue  # a moment that is not there is tried in the tests of consent
+        if name == "tpo_statement":
+            continue  # Y or N says nothing of a consent that is none for treatment
         row[name] = another(name, row.get(name))
         for changed in build(desk, agreement).rows.to_pylist():
             before = plain.get(tuple(changed[k] for k in key), changed)
