@@ -17,7 +17,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.identity import sealing
 from leadhub.intake.feeds import Feed
 from leadhub.permission import consent, fhir
-from leadhub.steps.ingest import core_table
+from leadhub.steps import tables
 from leadhub.steps.site import Site
 
 _SEALED = ("consent_id", "client_id", "docket_no")
@@ -114,9 +114,7 @@ def _state(
     for feed in feeds:
         held = manifest["feeds"].get(feed.id, {}).get("tables", {})
         if name in held:
-            table = pl.DataFrame(
-                pl.from_arrow(site.lake.read(core_table(feed.id, name), held[name]["version"]))
-            )
+            table = pl.DataFrame(pl.from_arrow(tables.read(site, feed.id, name, held[name]["version"])))
             mine = table.filter(pl.col("client_id") == client).with_columns(feed=pl.lit(feed.id))
             parts.append(mine)
     return pl.concat(parts).to_arrow() if parts else None
