@@ -17,11 +17,13 @@ from connectors.sftp_session import SftpSession
 from leadhub.foundation import failpoints, files
 from leadhub.foundation.errors import TerminalError, TransientError
 
-OUTBOX = "outbox"
+OUTBOX, INBOX = "outbox", "inbox"
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 18
 #: bytes of a file that `read` gives; manifests, receipts and reports are far below
 _READ_LIMIT = 64 << 20
+#: bytes of a partner's answer, which is a few lines
+_ANSWER_LIMIT = 1 << 14
 
 
 class Outbox:
@@ -121,6 +123,18 @@ class Outbox:
         if found.size > _READ_LIMIT:
             raise TerminalError("too_large", f"[{path}] in the outbox is too large to be read back")
         return b"".join(self._session.chunks(_under_outbox(path), found.size))
+
+    def read_answer(self, name: str) -> bytes | None:
+        """A small file that the partner put into its inbox about a delivery; None where there is none, or
+        something that is no plain file of a sane size."""
+        found = self._session.lstat(f"{INBOX}/{name}")
+        if found is None or not found.is_file or found.size > _ANSWER_LIMIT:
+            return None
+        return b"".join(self._session.chunks(f"{INBOX}/{name}", found.size))
+
+    def remove_answer(self, name: str) -> None:
+        """It was taken; absent is well."""
+        self._session.remove(f"{INBOX}/{name}")
 
     def listdir(self, path: str = "") -> list[str]:
         """Names in a folder, sorted, without the hidden ones of uploads on their way."""

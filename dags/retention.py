@@ -1,11 +1,12 @@
 """`retention`: keys of drops past their day are destroyed, with a certificate; old versions purged.
 
-Stewards are told of agreements that end soon.
+Acknowledgements of recalls are collected; stewards are told of those that are overdue, and of agreements
+that end soon.
 """
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
-from leadhub.airflow_adapter import SETTINGS, TASK_DEFAULTS, run, tell_of_endings
+from leadhub.airflow_adapter import SETTINGS, TASK_DEFAULTS, run, tell_of_endings, tell_of_recalls
 
 with DAG(
     dag_id="retention",
@@ -25,5 +26,10 @@ with DAG(
     def warn_of_endings():
         return tell_of_endings()
 
+    @task
+    def collect_acknowledgements():
+        return tell_of_recalls()
+
     destroy_expired()
     warn_of_endings()
+    collect_acknowledgements()

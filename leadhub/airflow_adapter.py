@@ -246,6 +246,14 @@ def tell_of_endings() -> dict[str, Any]:
     return said
 
 
+def tell_of_recalls() -> dict[str, Any]:
+    """Acknowledgements are collected; stewards hear every day of what is overdue, refused or not done."""
+    said = run("recalls.collect")
+    if said["text"]:
+        tell_stewards(said["text"])
+    return said
+
+
 async def tell_stewards_late(what: str) -> None:
     """Deadline callback, run by the triggerer while the night is still waiting."""
     text = f"{what} is late: nothing complete by its cut-off.\nWhat to do: docs/runbook.md, 'a late feed'."

@@ -24,6 +24,7 @@ from leadhub import (
     cli_keys,
     cli_linkage,
     cli_opprl,
+    cli_recalls,
     cli_release,
     cli_review,
     cli_seals,
@@ -47,6 +48,7 @@ app.add_typer(drop_app, name="drop")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cli_linkage.app, name="linkage")
 app.add_typer(cli_review.app, name="review")
+app.add_typer(cli_recalls.app, name="recalls")
 app.add_typer(cli_release.app, name="release")
 app.add_typer(cli_seals.app, name="seals")
 app.add_typer(cli_consent.app, name="consent")

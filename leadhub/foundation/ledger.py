@@ -29,7 +29,9 @@ from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError, TransientError
 from leadhub.foundation.lease import lease
 
-Kind = Literal["intent", "committed", "superseded", "note", "proposed", "approved", "refused"]
+Kind = Literal[
+    "intent", "committed", "superseded", "note", "proposed", "approved", "refused", "acknowledged"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 GENESIS = "0" * 64
 #: longer than any entry, so that the last line always fits
@@ -49,6 +51,8 @@ class Entry:
     manifest_sha256: str | None = None
     accounting_sha256: str | None = None
     rows: int | None = None
+    #: lines that told the partner to remove a row
+    withdrawn: int | None = None
     agreement: str | None = None
     agreement_version: str | None = None
     agreement_sha256: str | None = None

@@ -129,6 +129,8 @@ class Agreement(Signed):
     recipient: Recipient
     #: name of the notice that goes with every delivery
     notice: str | None = None
+    #: days in which the partner must acknowledge a delivery that withdraws rows
+    acknowledge_within_days: int = Field(ge=1)
     #: days after which the partner must have destroyed a delivery
     retention_days: int = Field(ge=1)
 

@@ -54,8 +54,9 @@ class Package:
     `key`: columns that identify a row. `inputs`: name → night of the last data, of those inputs alone
     that this partner may know of. `notice`: a name in `documents.NOTICES`. `recipient`: fingerprint of
     the certificate that an encrypted delivery is for, where the agreement names one. `retention_days`:
-    after which the partner must have destroyed the delivery. `withdrawals_only`: keys to remove and no
-    dataset, since the licence does not allow more at this moment.
+    after which the partner must have destroyed the delivery; `acknowledge_within_days`: in which it must
+    say that what was withdrawn is removed. `withdrawals_only`: keys to remove and no dataset, since the
+    licence does not allow more at this moment.
     """
 
     partner: str
@@ -77,6 +78,7 @@ class Package:
     encrypt: bool = False
     recipient: str | None = None
     retention_days: int | None = None
+    acknowledge_within_days: int | None = None
     sequence: int = 0
     previous_sequence: int | None = None
     withdrawals_only: bool = False
@@ -209,6 +211,7 @@ def _manifest(
         "purpose": package.purpose,
         "legal_basis": package.legal_basis,
         "retention_days": package.retention_days,
+        "acknowledge_within_days": package.acknowledge_within_days,
         "schema": {
             "version": package.schema_version,
             "columns": [c.name for c in package.columns],

@@ -183,6 +183,7 @@ class Publication:
                 "manifest_sha256": files.sha256_file(staging / "package" / package.MANIFEST),
                 "accounting_sha256": accounting.write(shipped.accounted, staging / "inside"),
                 "rows": shipped.rows.num_rows,
+                "withdrawn": shipped.withdrawn,
                 "agreement": facts.agreement,
                 "agreement_version": facts.agreement_version,
                 "agreement_sha256": facts.agreement_sha256,

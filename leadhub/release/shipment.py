@@ -35,6 +35,11 @@ class Shipment:
     held: pa.Table
     accounted: pa.Table
 
+    @property
+    def withdrawn(self) -> int:
+        """Lines that tell the partner to remove a row."""
+        return 0 if self.changes is None else self.changes["op"].to_pylist().count("withdraw")
+
 
 def whole(package: Package, content: Content, held: pa.Table | None, *, stated: Sequence[str]) -> Shipment:
     """Every permitted row; changes against what is `held`, where that has the same columns.

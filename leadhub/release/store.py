@@ -34,6 +34,7 @@ _RECORDED = (
     "manifest_sha256",
     "accounting_sha256",
     "rows",
+    "withdrawn",
     "agreement",
     "agreement_version",
     "agreement_sha256",

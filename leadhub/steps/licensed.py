@@ -101,6 +101,7 @@ def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
         encrypt=agreement.recipient.encrypt,
         recipient=agreement.recipient.fingerprint,
         retention_days=agreement.retention_days,
+        acknowledge_within_days=agreement.acknowledge_within_days,
     )
     identity = Identity(
         night=night,

@@ -57,6 +57,7 @@ def agreement(**changed) -> Agreement:
         },
         "recipient": {"connection": "sftp_district_attorney", "encrypt": True},
         "notice": "42cfr2_statement_1_2024",
+        "acknowledge_within_days": 10,
         "retention_days": 90,
     } | changed
     return Agreement.model_validate(facts)

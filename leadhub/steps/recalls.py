@@ -1,0 +1,102 @@
+"""Recalls of all partners: collecting their acknowledgements, and telling stewards which are overdue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from leadhub.foundation import clock, ledger
+from leadhub.foundation.errors import TerminalError
+from leadhub.permission.agreements import Agreement
+from leadhub.release import recalls
+from leadhub.release.recalls import Recall
+from leadhub.release.store import Store
+from leadhub.steps.ingest import Receipt
+from leadhub.steps.site import Site
+
+
+def _of_each(site: Site) -> Iterator[tuple[Agreement, list[Recall]]]:
+    for agreement in site.agreements.values():
+        chain = Store(site.settings.var, agreement.partner, agreement.dataset).chain
+        found = recalls.recalls(agreement.partner, ledger.entries(chain))
+        yield agreement, [r for r in found if r.dataset == agreement.dataset]
+
+
+def listed(site: Site) -> list[dict[str, Any]]:
+    """Every recall: partner, dataset, sequence, rows, delivered_at, days, state (`open`, `overdue`, or the
+    outcome of `recalls.OUTCOMES`), acknowledged_at."""
+    today = date.fromisoformat(clock.tonight(site.settings.time_zone))
+    rows = []
+    for agreement, found in _of_each(site):
+        for recall in found:
+            days = recall.days_open(today)
+            late = days > agreement.acknowledge_within_days
+            rows.append(
+                {
+                    "partner": recall.partner,
+                    "dataset": recall.dataset,
+                    "sequence": recall.sequence,
+                    "rows": recall.withdrawn,
+                    "delivered_at": recall.delivered_at,
+                    "days": days,
+                    "state": recall.outcome or ("overdue" if late else "open"),
+                    "acknowledged_at": recall.acknowledged_at,
+                }
+            )
+    return rows
+
+
+def collect(site: Site) -> Receipt:
+    """Take what partners acknowledge out of their inboxes into their ledgers. An answer that cannot be read
+    stays where it is, and is told of.
+
+    Receipt: `taken`, `refused` (file and rule), `overdue` (partner/dataset/sequence), `text` for the
+    stewards where something waits for them. Raises: TransientError.
+    """
+    from connectors.sftp import Outbox
+
+    taken, refused = 0, []
+    for agreement, found in _of_each(site):
+        waiting = [r for r in found if r.outcome is None]
+        if not waiting:
+            continue
+        chain = Store(site.settings.var, agreement.partner, agreement.dataset).chain
+        with Outbox(site.connect(agreement.recipient.connection)) as outbox:
+            for recall in waiting:
+                name = recalls.file_name(recall.dataset, recall.sequence)
+                data = outbox.read_answer(name)
+                if data is None:
+                    continue
+                try:
+                    ledger.append(chain, recalls.entry(recall, recalls.read(data, recall)))
+                except TerminalError as error:
+                    if error.reason != "unreadable_file":
+                        raise
+                    refused.append(f"{recall.partner}: {error.message}")
+                    continue
+                outbox.remove_answer(name)
+                taken += 1
+    rows = listed(site)
+    overdue = [
+        f"{r['partner']}/{r['dataset']}/{r['sequence']:06d}" for r in rows if r["state"] == "overdue"
+    ]
+    kept = [
+        f"{r['partner']}/{r['dataset']}/{r['sequence']:06d}" for r in rows if r["state"] == "NOT_REMOVED"
+    ]
+    return {
+        "status": "collected",
+        "taken": taken,
+        "refused": refused,
+        "overdue": overdue,
+        "text": _text(refused, overdue, kept),
+    }
+
+
+def _text(refused: list[str], overdue: list[str], kept: list[str]) -> str:
+    lines = [
+        *([f"recalls not acknowledged in time: {', '.join(overdue)}. Ask the partner."] if overdue else []),
+        *([f"recalls that a partner did not carry out: {', '.join(kept)}. Speak with it."] if kept else []),
+        *(f"an acknowledgement cannot be read: {r}" for r in refused),
+    ]
+    return "\n".join(lines)
