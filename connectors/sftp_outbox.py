@@ -125,11 +125,17 @@ class Outbox:
         return b"".join(self._session.chunks(_under_outbox(path), found.size))
 
     def read_answer(self, name: str) -> bytes | None:
-        """A small file that the partner put into its inbox about a delivery; None where there is none, or
-        something that is no plain file of a sane size."""
+        """A small file that the partner put into its inbox about a delivery; None where there is none.
+
+        Raises: TerminalError `unreadable_file` where it is no plain file of a sane size.
+        """
         found = self._session.lstat(f"{INBOX}/{name}")
-        if found is None or not found.is_file or found.size > _ANSWER_LIMIT:
+        if found is None:
             return None
+        if not found.is_file or found.size > _ANSWER_LIMIT:
+            raise TerminalError(
+                "unreadable_file", f"[{name}] is no small plain file; ask the partner for another"
+            )
         return b"".join(self._session.chunks(f"{INBOX}/{name}", found.size))
 
     def remove_answer(self, name: str) -> None:

@@ -89,6 +89,7 @@ SEAL_TYPE = (
     "MARIHUANA_EXPUNGE_160_50_5",
     "COURT_ORDER",
 )
+SEAL_SCOPE = ("CASE", "CHARGE", "ARREST")
 DISPUTED_COLUMN = ("da_case_no", "da_defendant_id", "referral_status", "diversion_status", "status_date")
 DISPUTE_PROBLEM = ("WRONG_PERSON", "WRONG_STATUS", "WRONG_DATE", "NOT_OUR_CASE")
 CONSENT_TYPE = (

@@ -120,3 +120,38 @@ class Dispositions(Contract):
             "key": ["disposition_id"],
             "references": [("da_case_no", "cases", "da_case_no")],
         }
+
+
+class SealOrders(Contract):
+    """An order, or the office's own notice, that seals a case, one charge of it, or an arrest."""
+
+    order_id: str = local_id("Number of the order in the case system")
+    seal_type: str = column("Provision it seals under", codes=codes.SEAL_TYPE)
+    effective_on: date = column("Day from which it counts")
+    scope: str = column("What it seals", codes=codes.SEAL_SCOPE)
+    #: no reference: what is sealed may be gone from the office's own tables
+    da_case_no: str = local_id("Case number of the DA", nullable=True)
+    charge_seq: int = column("Number of the charge within the case", ge=1, le=99, nullable=True)
+    arrest_no: str = shared_id("arrest_no", "Arrest number of the police", nullable=True)
+    cjtn: str = shared_id("cjtn", "Criminal Justice Tracking Number", nullable=True)
+    vacated_on: date = column("Day from which it no longer counts", nullable=True)
+    updated_at: Timestamp = column("When the row was last changed at the source")
+
+    class Config(Contract.Config):
+        metadata = {"table": "seal_orders", "key": ["order_id"]}
+
+    @rule("names_what_it_seals", "scope")
+    def names_what_it_seals(cls, data):
+        case = pl.col("da_case_no").is_not_null()
+        charge = case & pl.col("charge_seq").is_not_null()
+        arrest = pl.col("arrest_no").is_not_null() | pl.col("cjtn").is_not_null()
+        scope = pl.col("scope")
+        return data.lazyframe.select(
+            ((scope != "CASE") | case) & ((scope != "CHARGE") | charge) & ((scope != "ARREST") | arrest)
+        )
+
+    @rule("not_before_it_counts", "vacated_on")
+    def vacated_after_effective(cls, data):
+        return data.lazyframe.select(
+            pl.col("vacated_on").is_null() | (pl.col("vacated_on") >= pl.col("effective_on"))
+        )

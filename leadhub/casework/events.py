@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from leadhub.casework.frames import Frames
-from leadhub.casework.seals import sealed_arrests, sealed_cases
+from leadhub.casework.seals import open_charges, sealed_arrests, sealed_cases
 
 #: gravest first (NY Penal Law 10.00)
 _GRAVITY = ("F", "M", "V", "I")
@@ -55,12 +55,13 @@ def _of_cases(frames: Frames) -> pl.DataFrame:
     cases = (
         frames["da.cases"]
         .join(defendants, on=["feed", "defendant_id"])
-        .join(_gravest(frames["da.charges"], "da_case_no"), on=case, how="left")
+        .join(_gravest(open_charges(frames), "da_case_no"), on=case, how="left")
         .join(sealed_cases(frames), on=case, how="left")
         .select(*case, "person_id", "law_category", "docket_no_token", "sealed_under")
     )
     filed = (
-        frames.happened("da.charges", "filed_on")
+        open_charges(frames)
+        .filter(pl.col("filed_on") <= frames.night)
         .group_by(case)
         .agg(pl.col("filed_on").min(), pl.col("record_id").min())
     )

@@ -26,9 +26,13 @@ _COLUMNS = {
         "cases": (
             "da_case_no defendant_id docket_no_token arrest_no arrest_no_token cjtn cjtn_token received_on"
         ),
-        "charges": "da_case_no law_category filed_on",
+        "charges": "da_case_no charge_seq law_category filed_on",
         "decisions": "da_case_no decision decided_on updated_at",
         "dispositions": "da_case_no disposition disposed_on sealed_under updated_at",
+        "seal_orders": (
+            "order_id seal_type effective_on scope da_case_no charge_seq arrest_no arrest_no_token cjtn "
+            "cjtn_token vacated_on"
+        ),
     },
     "provider": {
         "clients": "client_id part2_program",
@@ -48,6 +52,8 @@ _DATES = (
     "outcome_on",
     "enrolled_on",
     "exited_on",
+    "effective_on",
+    "vacated_on",
 )
 #: types of the columns that are not text, for a table that no feed has brought yet
 _TYPES: dict[str, pl.DataType] = {

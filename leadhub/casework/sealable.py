@@ -13,7 +13,7 @@ import polars as pl
 from pydantic import Field
 
 from leadhub.casework.frames import Frames
-from leadhub.casework.seals import sealed_cases
+from leadhub.casework.seals import open_charges, sealed_cases
 from leadhub.foundation import facts_file
 from leadhub.foundation.facts_file import Facts
 
@@ -50,7 +50,7 @@ def due(frames: Frames, rules: tuple[Rule, ...]) -> pl.DataFrame:
     """`COLUMNS`: of each unsealed case the first rule that holds by the night, the longest due first."""
     category = pl.col("law_category").cast(pl.Enum(("F", "M", "V", "I"))).min().cast(pl.String)
     charged = (
-        frames["da.charges"]
+        open_charges(frames)
         .group_by(_CASE)
         .agg(category, filed=(pl.col("filed_on") <= frames.night).any().fill_null(value=False))
     )

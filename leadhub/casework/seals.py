@@ -1,64 +1,97 @@
-"""Which cases and arrests are sealed: what the office states tonight, and all that was ever stated.
+"""What is sealed: what the office states tonight, by disposition or by order, and all that was ever stated.
 
 A seal is remembered (NY CPL 160.50, 160.55, 160.57 to 160.59). The office may forget: it takes the case out
-of its system, sends an older extract again, or enters it anew under another number. A case is sealed where
-any disposition seals it, or the register knows its number or its CJTN; an arrest where a sealed case came
-from it, whether or not the case is still there.
+of its system, sends an older extract again, or enters it anew under another number. An order has a scope:
+
+- `CASE`: the case, and the arrest that it came from; also where it came back under another number, by CJTN.
+- `ARREST`: the arrest, and every case on it.
+- `CHARGE`: one charge of a case. Where no charge is left open, the case is sealed.
+
+It counts from its effective day on. Only the office's own word that it is vacated, or a steward's that it
+was a mistake (`steps.seals.lift`), ends it; that it is no longer there does not.
 """
 
 from __future__ import annotations
+
+from datetime import date
 
 import polars as pl
 
 from leadhub.casework.frames import Frames
 
-#: of the register: the case (sealed id), the numbers of its arrest (sealed, and as keyed tokens), the
-#: provision
-COLUMNS = (
-    "feed",
-    "da_case_no",
-    "arrest_no",
-    "arrest_no_token",
-    "cjtn",
-    "cjtn_token",
-    "sealed_under",
-)
-
+CASE, ARREST, CHARGE = "CASE", "ARREST", "CHARGE"
 _NUMBERS = ("arrest_no", "arrest_no_token", "cjtn", "cjtn_token")
+_WHAT = ["feed", "scope", "order_id", "da_case_no", "charge_seq"]
+#: of the register: what is sealed (the office's ids, sealed; `order_id` null: by a disposition), the
+#: numbers of its arrest (sealed, and as keyed tokens), the provision
+COLUMNS = (*_WHAT, *_NUMBERS, "sealed_under")
+
+
+def in_force(orders: pl.DataFrame, day: date) -> pl.DataFrame:
+    """The orders that count on `day`."""
+    vacated = (pl.col("vacated_on") <= day).fill_null(value=False)
+    return orders.filter((pl.col("effective_on") <= day) & ~vacated)
 
 
 def seals(frames: Frames) -> pl.DataFrame:
-    """`COLUMNS`, one row a case; sorted."""
-    stated = (
+    """`COLUMNS`, one row a seal; sorted."""
+    case, nothing = ["feed", "da_case_no"], pl.lit(None, pl.String)
+    numbers = frames["da.cases"].join(frames["da.case_numbers"], on=case).select(*case, *_NUMBERS)
+    disposed = (
         frames["da.dispositions"]
         .drop_nulls("sealed_under")
-        .join(frames["da.cases"], on=["feed", "da_case_no"], how="left")
-        .join(frames["da.case_numbers"], on=["feed", "da_case_no"], how="left")
-        .select(COLUMNS)
+        .join(numbers, on=case, how="left")
+        .with_columns(scope=pl.lit(CASE), order_id=nothing, charge_seq=nothing)
     )
+    orders = frames["da.seal_orders"]
+    ordered = (
+        in_force(orders, frames.night)
+        .join(numbers, on=case, how="left", suffix="_of_case")
+        .with_columns(pl.coalesce(n, f"{n}_of_case") for n in _NUMBERS)
+        .with_columns(pl.col("charge_seq").cast(pl.String), sealed_under="seal_type")
+    )
+    vacated = orders.filter(pl.col("vacated_on") <= frames.night).select("feed", "order_id")
+    known = frames["seals"].join(vacated, on=["feed", "order_id"], how="anti")
     return (
-        pl.concat([stated, frames["seals"]])
-        .group_by("feed", "da_case_no")
+        pl.concat([part.select(COLUMNS) for part in (disposed, ordered, known)])
+        .group_by(_WHAT)
         .agg(pl.col(*_NUMBERS).drop_nulls().min(), pl.col("sealed_under").min())
         .select(COLUMNS)
-        .sort("feed", "da_case_no")
+        .sort(_WHAT)
     )
+
+
+def open_charges(frames: Frames) -> pl.DataFrame:
+    """The office's charges without those that are sealed by themselves."""
+    sealed = seals(frames).filter(pl.col("scope") == CHARGE).select("feed", "da_case_no", "charge_seq")
+    charges = frames["da.charges"].with_columns(pl.col("charge_seq").cast(pl.String))
+    return charges.join(sealed, on=["feed", "da_case_no", "charge_seq"], how="anti")
 
 
 def sealed_cases(frames: Frames) -> pl.DataFrame:
-    """feed, da_case_no, sealed_under of every sealed case, also where it came back under another number."""
-    known = seals(frames)
-    again = frames["da.cases"].join(_by(known, "cjtn_token"), on="cjtn_token")
-    columns = ("feed", "da_case_no", "sealed_under")
-    every = pl.concat([known.select(columns), again.select(columns)])
-    return every.group_by("feed", "da_case_no").agg(pl.col("sealed_under").min())
+    """feed, da_case_no, sealed_under of every sealed case."""
+    known, columns = seals(frames), ("feed", "da_case_no", "sealed_under")
+    cases, case = frames["da.cases"], ["feed", "da_case_no"]
+    of_charges = known.filter(pl.col("scope") == CHARGE).select(columns)
+    parts = [
+        known.filter(pl.col("scope") == CASE),
+        # also where it came back under another number
+        cases.join(_by(known, "cjtn_token"), on="cjtn_token"),
+        cases.join(_by(known.filter(pl.col("scope") == ARREST), "arrest_no_token"), on="arrest_no_token"),
+        of_charges.join(cases, on=case, how="semi").join(open_charges(frames), on=case, how="anti"),
+    ]
+    every = pl.concat([part.select(columns) for part in parts])
+    return every.group_by(case).agg(pl.col("sealed_under").min())
 
 
 def sealed_arrests(frames: Frames, token: str) -> pl.DataFrame:
     """`token` (arrest_no_token or cjtn_token), sealed_under: the seal of a case is on its arrest, too."""
     cases = frames["da.cases"].join(sealed_cases(frames), on=["feed", "da_case_no"])
-    return _by(pl.concat([f.select(token, "sealed_under") for f in (seals(frames), cases)]), token)
+    return _by(pl.concat([_by(seals(frames), token), cases.select(token, "sealed_under")]), token)
 
 
 def _by(known: pl.DataFrame, token: str) -> pl.DataFrame:
+    """By an arrest's number: `token`, sealed_under. A charge's seal is on no arrest."""
+    if "scope" in known.columns:
+        known = known.filter(pl.col("scope") != CHARGE)
     return known.drop_nulls(token).group_by(token).agg(pl.col("sealed_under").min())

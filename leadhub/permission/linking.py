@@ -13,11 +13,13 @@ source sends the record again: until then nothing is there to make tokens of.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pyarrow as pa
 
+from leadhub.casework.seals import ARREST, CASE, in_force
 from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed, LinkageConsent
 from leadhub.permission import consent
@@ -37,7 +39,8 @@ def linkable(
     """Of the feed's persons, from its other state tables and the register of seals; None where all may be
     linked."""
     if "dispositions" in tables and "cases" in tables:
-        barred = _sealed(feed, tables["cases"], tables["dispositions"], seals)
+        day = at.astimezone(ZoneInfo(time_zone)).date()
+        barred = _sealed(feed, tables, seals, day)
         return Linkable("defendant_id", barred, listed=False)
     if feed.linkage_consent is None:
         return None
@@ -45,12 +48,27 @@ def linkable(
     return Linkable("client_id", consenting, listed=True)
 
 
-def _sealed(feed: Feed, cases: pa.Table, dispositions: pa.Table, seals: pa.Table) -> pl.Series:
+def _sealed(feed: Feed, tables: dict[str, pa.Table], seals: pa.Table, day: date) -> pl.Series:
     """Defendants all of whose cases are sealed."""
-    stated = _frame(dispositions).filter(pl.col("sealed_under").is_not_null()).select("da_case_no")
-    known = _frame(seals).filter(pl.col("feed") == feed.id).select("da_case_no")
-    sealed = pl.concat([stated, known]).unique()
-    case = _frame(cases).select("da_case_no", "defendant_id")
+    cases = _frame(tables["cases"])
+    stated = _frame(tables["dispositions"]).filter(pl.col("sealed_under").is_not_null())
+    what = ["scope", "da_case_no", "arrest_no_token", "cjtn_token"]
+    known = [_frame(seals).filter(pl.col("feed") == feed.id).select(what)]
+    if "seal_orders" in tables:
+        known.append(in_force(_frame(tables["seal_orders"]), day).select(what))
+    remembered = pl.concat(known)
+    arrests = remembered.filter(pl.col("scope") == ARREST)
+    sealed = pl.concat(
+        [
+            stated.select("da_case_no"),
+            remembered.filter(pl.col("scope") == CASE).select("da_case_no"),
+            *(
+                cases.join(arrests.drop_nulls(token), on=token, how="semi").select("da_case_no")
+                for token in ("arrest_no_token", "cjtn_token")
+            ),
+        ]
+    ).unique()
+    case = cases.select("da_case_no", "defendant_id")
     still_open = case.join(sealed, on="da_case_no", how="anti").select("defendant_id")
     return case.join(still_open, on="defendant_id", how="anti").get_column("defendant_id").unique().sort()
 

@@ -2,8 +2,9 @@
 
 Every delivery that withdraws rows is a recall until the partner acknowledges it, by a small file in its
 inbox that names the delivery. Revocation, seal and correction are one kind of recall here too: nothing in
-it says why (42 CFR 2.13(c)). Acknowledging a delivery acknowledges all before it: who loaded that one has
-applied the others.
+it says why (42 CFR 2.13(c)). Saying of a delivery that its rows are removed says it of all before it: who
+loaded that one has applied the others. That rows are not removed is said of one delivery, and stands until
+the partner says otherwise.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ OUTCOMES: dict[str, str] = {
     "REMOVED_BUT_PASSED_ON": "removed here; copies had gone to others, who were told",
     "NOT_REMOVED": "rows are still there or were used; the stewards must speak with the partner",
 }
+_DONE = ("REMOVED", "REMOVED_BUT_PASSED_ON")
 _KEYS = {"format", "dataset", "sequence", "manifest_sha256", "outcome"}
 
 
 @dataclass(frozen=True)
 class Recall:
-    """One delivery that withdrew `withdrawn` rows; `outcome` once it is acknowledged."""
+    """One delivery that withdrew `withdrawn` rows; `outcome` once it is acknowledged, the latest word."""
 
     partner: str
     dataset: str
@@ -39,6 +41,11 @@ class Recall:
     delivered_at: str
     acknowledged_at: str | None = None
     outcome: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Nothing more is awaited of the partner."""
+        return self.outcome in _DONE
 
     def days_open(self, today: date) -> int:
         """Whole days since delivery, until the acknowledgement came."""
@@ -57,10 +64,8 @@ def recalls(partner: str, entries: Iterable[Entry]) -> list[Recall]:
     said = [e for e in told if e.kind == "acknowledged"]
     found = []
     for entry in (e for e in told if e.kind == "committed" and e.withdrawn):
-        answers = [
-            a for a in said if a.dataset == entry.dataset and (a.sequence or 0) >= (entry.sequence or 0)
-        ]
-        answer = answers[0] if answers else None
+        answers = [a for a in said if _speaks_for(a, entry)]
+        answer = answers[-1] if answers else None
         found.append(
             Recall(
                 partner,
@@ -80,6 +85,13 @@ def _number(entry: Entry) -> int:
     return entry.sequence or 0
 
 
+def _speaks_for(answer: Entry, delivered: Entry) -> bool:
+    if answer.dataset != delivered.dataset:
+        return False
+    same = _number(answer) == _number(delivered)
+    return same or (answer.note in _DONE and _number(answer) > _number(delivered))
+
+
 def read(data: bytes, recall: Recall) -> str:
     """The outcome that a partner's file states. It says what it says in full, or nothing.
 
@@ -87,18 +99,25 @@ def read(data: bytes, recall: Recall) -> str:
     """
     name = file_name(recall.dataset, recall.sequence)
     try:
-        said: Any = json.loads(data)
-    except ValueError:
+        said: Any = json.loads(data, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError):
         raise _refused(name, "is no JSON in UTF-8") from None
     if not isinstance(said, dict) or said.keys() != _KEYS:
         raise _refused(name, f"must have exactly the keys {sorted(_KEYS)}")
-    if said["format"] != FORMAT or said["dataset"] != recall.dataset or said["sequence"] != recall.sequence:
+    stated = (said["format"], said["dataset"], said["sequence"])
+    if stated != (FORMAT, recall.dataset, recall.sequence) or type(said["sequence"]) is not int:
         raise _refused(name, f"must state format {FORMAT}, and the dataset and number of its own name")
     if said["manifest_sha256"] != recall.manifest_sha256:
         raise _refused(name, "must state the SHA-256 of that delivery's manifest.json")
-    if said["outcome"] not in OUTCOMES:
+    if not isinstance(said["outcome"], str) or said["outcome"] not in OUTCOMES:
         raise _refused(name, f"must state an outcome of {sorted(OUTCOMES)}")
-    return str(said["outcome"])
+    return said["outcome"]
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError
+    return dict(pairs)
 
 
 def _refused(name: str, rule: str) -> TerminalError:

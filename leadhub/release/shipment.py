@@ -28,17 +28,14 @@ class Content:
 @dataclass(frozen=True)
 class Shipment:
     """`rows` of the dataset file; `changes` (None: load the whole dataset); `held`: what the partner
-    holds once it has loaded them; `accounted`: a line of `accounting.SCHEMA` a row of `rows`."""
+    holds once it has loaded them; `accounted`: a line of `accounting.SCHEMA` a row of `rows`; `withdrawn`:
+    how many rows it must remove, or replace by one that says less."""
 
     rows: pa.Table
     changes: pa.Table | None
     held: pa.Table
     accounted: pa.Table
-
-    @property
-    def withdrawn(self) -> int:
-        """Lines that tell the partner to remove a row."""
-        return 0 if self.changes is None else self.changes["op"].to_pylist().count("withdraw")
+    withdrawn: int
 
 
 def whole(package: Package, content: Content, held: pa.Table | None, *, stated: Sequence[str]) -> Shipment:
@@ -52,7 +49,9 @@ def whole(package: Package, content: Content, held: pa.Table | None, *, stated: 
     # where the columns changed, the partner loads the whole dataset
     if held is not None and held.schema.equals(rows.schema):
         changed = changes.diff(held, rows, key=package.key, stated=stated)
-    return Shipment(rows, changed, rows, accounted)
+    # also where it loads everything anew: what it had must go from wherever else it went
+    gone = 0 if held is None else _withdrawn(package, held, rows, stated).num_rows
+    return Shipment(rows, changed, rows, accounted, gone)
 
 
 def withdrawals(
@@ -62,10 +61,7 @@ def withdrawals(
     if held is None:
         return None
     rows = as_kept(content.rows)
-    shared = [c for c in rows.column_names if c in held.column_names]
-    found = changes.withdrawals(
-        held.select(shared), rows.select(shared), key=package.key, stated=[c for c in stated if c in shared]
-    )
+    found = _withdrawn(package, held, rows, stated)
     if not found.num_rows:
         return None
     lines = found.append_column("op", pa.array(["withdraw"] * found.num_rows, pa.string()))
@@ -78,7 +74,15 @@ def withdrawals(
         lines.select(["op", *rows.column_names]),
         changes.without(held, found, key=package.key),
         _account(package, content.grounds.slice(0, 0), none),
+        found.num_rows,
     )
+
+
+def _withdrawn(package: Package, held: pa.Table, rows: pa.Table, stated: Sequence[str]) -> pa.Table:
+    """Keys, compared by the columns that both have."""
+    shared = [c for c in rows.column_names if c in held.column_names]
+    told = [c for c in stated if c in shared]
+    return changes.withdrawals(held.select(shared), rows.select(shared), key=package.key, stated=told)
 
 
 def _account(package: Package, grounds: pa.Table, rows: pa.Table) -> pa.Table:

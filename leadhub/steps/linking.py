@@ -113,7 +113,7 @@ def gather(site: Site, feeds: dict[str, Receipt], night: str, carried: list[dict
         files,
         table,
         frozenset(f for f in feeds if site.feeds[f].one_record_per_person),
-        numbers.joined(site, _versions(feeds)),
+        numbers.joined(site, _versions(feeds), night),
         review.made(site),
         carrying.still(carried, without),
     )
@@ -149,7 +149,7 @@ def changes(site: Site, base: Receipt, tonight: Tonight) -> set[str] | None:
         earlier = base["feeds"].get(feed, {}).get("token_file")
         if name != earlier:
             changed |= _differing(site, name, earlier)
-    before = numbers.joined(site, _versions(base["feeds"]))
+    before = numbers.joined(site, _versions(base["feeds"]), base["night"])
     then, now = ({(p["left"], p["right"]) for p in found} for found in (before, tonight.numbers))
     changed |= {record for pair in then ^ now for record in pair}
     for decision in tonight.decided[base["linkage"]["decisions"] :]:

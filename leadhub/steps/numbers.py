@@ -5,10 +5,12 @@ A sealed case speaks for nobody: its numbers are left out, wherever else they st
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import polars as pl
 
+from leadhub.casework.seals import CASE, CHARGE, in_force
 from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity.linkage import shared_numbers
 from leadhub.steps import seals, tables
@@ -17,15 +19,17 @@ from leadhub.steps.site import Site
 _QUOTED = {"feed": pl.String, "record_id": pl.String, "kind": pl.String, "token": pl.String}
 
 
-def joined(site: Site, versions: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
-    """`versions`: feed → table → version of its state. See `shared_numbers.pairs`."""
+def joined(site: Site, versions: dict[str, dict[str, int]], night: str) -> list[dict[str, Any]]:
+    """`versions`: feed → table → version of its state. `night`: on which seals count. See
+    `shared_numbers.pairs`."""
     quoted = [pl.DataFrame(schema=_QUOTED)]
     register = pl.DataFrame(pl.from_arrow(seals.register(site)))
-    sealed = [register.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
+    whole = register.filter(pl.col("scope") != CHARGE)
+    sealed = [whole.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
     for feed_id, held in versions.items():
         read = _Tables(site, feed_id, held)
         quoted += read.quoted()
-        sealed += read.sealed()
+        sealed += read.sealed(date.fromisoformat(night))
     allowed = pl.concat(quoted).join(pl.concat(sealed), on="token", how="anti")
     return shared_numbers.pairs(allowed)
 
@@ -69,11 +73,18 @@ class _Tables:
                 ]
         return found
 
-    def sealed(self) -> list[pl.DataFrame]:
-        """Tokens of the numbers of sealed cases."""
+    def sealed(self, day: date) -> list[pl.DataFrame]:
+        """Tokens of the numbers of sealed cases and arrests."""
         if not {"cases", "dispositions"} <= set(self._versions):
             return []
-        gone = self._read("dispositions").filter(pl.col("sealed_under").is_not_null()).select("da_case_no")
-        cases = self._read("cases").join(gone.unique(), on="da_case_no")
-        tokens = (cases.select(pl.col(c).alias("token")) for c in self._numbers("cases").values())
-        return [t.drop_nulls() for t in tokens]
+        gone = [
+            self._read("dispositions").filter(pl.col("sealed_under").is_not_null()).select("da_case_no")
+        ]
+        found = []
+        if "seal_orders" in self._versions:
+            orders = in_force(self._read("seal_orders"), day)
+            gone.append(orders.filter(pl.col("scope") == CASE).select("da_case_no").drop_nulls())
+            found.append(orders.filter(pl.col("scope") != CHARGE))
+        found.append(self._read("cases").join(pl.concat(gone).unique(), on="da_case_no"))
+        names = self._numbers("cases").values()
+        return [f.select(token=c).drop_nulls() for f in found for c in names if c in f.columns]

@@ -58,17 +58,17 @@ def collect(site: Site) -> Receipt:
 
     taken, refused = 0, []
     for agreement, found in _of_each(site):
-        waiting = [r for r in found if r.outcome is None]
+        waiting = [r for r in found if not r.done]
         if not waiting:
             continue
         chain = Store(site.settings.var, agreement.partner, agreement.dataset).chain
         with Outbox(site.connect(agreement.recipient.connection)) as outbox:
             for recall in waiting:
                 name = recalls.file_name(recall.dataset, recall.sequence)
-                data = outbox.read_answer(name)
-                if data is None:
-                    continue
                 try:
+                    data = outbox.read_answer(name)
+                    if data is None:
+                        continue
                     ledger.append(chain, recalls.entry(recall, recalls.read(data, recall)))
                 except TerminalError as error:
                     if error.reason != "unreadable_file":

@@ -48,7 +48,7 @@ def _current(site: Site, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for feed in {s["feed"] for s in told} & site.feeds.keys() if site.keys.versions else ():
         places = [i for i, seal in enumerate(told) if seal["feed"] == feed]
         held = pa.Table.from_pylist([found[i] for i in places], _SCHEMA)
-        agency, facts = site.feeds[feed].agency, site.facts(site.feeds[feed])["cases"]
+        agency, facts = site.feeds[feed].agency, site.facts(site.feeds[feed])["seal_orders"]
         current = rekeying.up_to_date(held, facts, agency=agency, keys=site.keys)
         for place, row in zip(places, current.to_pylist(), strict=True):
             found[place] = row
@@ -62,8 +62,8 @@ def register(site: Site) -> pa.Table:
 
 def remember(site: Site, night: str, found: pa.Table) -> int:
     """Seals that the register does not have yet; returns how many of them are new. Run again, the same."""
-    have = {(s["feed"], s["da_case_no"]) for s in known(site) if s["night"] != night}
-    new = [s for s in found.to_pylist() if (s["feed"], s["da_case_no"]) not in have]
+    have = {_what(s) for s in known(site) if s["night"] != night}
+    new = [s for s in found.to_pylist() if _what(s) not in have]
     if new:
         named = [{"seal": _id(s), "night": night, **s} for s in new]
         files.write_json(_folder(site) / f"{night}.json", {"night": night, "seals": named})
@@ -71,7 +71,13 @@ def remember(site: Site, night: str, found: pa.Table) -> int:
 
 
 def _id(seal: dict[str, Any]) -> str:
-    return files.sha256_bytes(f"{seal['feed']}|{seal['da_case_no']}".encode())[:12]
+    what = "|".join(part or "" for part in _what(seal))
+    return files.sha256_bytes(what.encode())[:12]
+
+
+def _what(seal: dict[str, Any]) -> tuple[str | None, ...]:
+    names = ("feed", "scope", "order_id", "da_case_no", "charge_seq", "sealed_under")
+    return tuple(seal[name] for name in names)
 
 
 def lift(site: Site, seal: str, *, by: str, why: str) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Da:
     charges: pl.DataFrame
     decisions: pl.DataFrame
     dispositions: pl.DataFrame
+    seal_orders: pl.DataFrame
     start: datetime
 
 
@@ -75,7 +76,8 @@ def make(people: pl.DataFrame, story: Story, police: Police, seed: int) -> Da:
         rng, pl.concat([first, second], how="diagonal"), known, "decision_id", "DEC", 40_000
     )
     disposed = _numbered(rng, _dispositions(rng, cases), known, "disposition_id", "DSP", 7_000)
-    return Da(defendants, cases, charges.join(known, on="case"), decisions, disposed, start)
+    ordered = _seal_orders(stream(seed, "seal_orders"), disposed, cases)
+    return Da(defendants, cases, charges.join(known, on="case"), decisions, disposed, ordered, start)
 
 
 def _on_day(rng: np.random.Generator, days: pl.Series) -> pl.Series:
@@ -274,6 +276,32 @@ def _dispositions(rng: np.random.Generator, cases: pl.DataFrame) -> pl.DataFrame
     )
 
 
+def _seal_orders(rng: np.random.Generator, disposed: pl.DataFrame, cases: pl.DataFrame) -> pl.DataFrame:
+    """Of cases that call for a seal and have none by their disposition, half are ordered sealed later."""
+    open_ = disposed.filter(pl.col("disposition").is_in(list(_SEALS)) & pl.col("sealed_under").is_null())
+    chosen = open_.filter(pl.Series(rng.random(open_.height) < 0.5)).join(
+        cases.select("case", "arrest_no", "cjtn"), on="case", maintain_order="left"
+    )
+    days = _days(rng, chosen["disposed_on"], 5 + rng.integers(0, 30, chosen.height))
+    scope = pl.Series(
+        pick(rng, {"CASE": 80, "ARREST": 12, "CHARGE": 8}, chosen.height).tolist(), dtype=pl.String
+    )
+    by_arrest = (scope == "ARREST") & (chosen["arrest_no"].is_not_null() | chosen["cjtn"].is_not_null())
+    on_arrest = pl.when(by_arrest)
+    return chosen.with_columns(
+        scope=pl.when(by_arrest | (scope == "CHARGE")).then(scope).otherwise(pl.lit("CASE")),
+        seal_type=pl.col("disposition").replace_strict(_SEALS),
+        effective_on=days,
+        da_case_no=on_arrest.then(None).otherwise("da_case_no"),
+        charge_seq=pl.when(scope == "CHARGE").then(pl.lit(1, pl.Int64)),
+        arrest_no=on_arrest.then("arrest_no"),
+        cjtn=on_arrest.then("cjtn"),
+        vacated_on=pl.lit(None, pl.Date),
+        order_id=labels("SO", growing_numbers(rng, chosen.height, 500), 6),
+        seen_at=_on_day(rng, days),
+    ).with_columns(updated_at="seen_at")
+
+
 def _numbered(
     rng: np.random.Generator, rows: pl.DataFrame, cases: pl.DataFrame, column: str, prefix: str, first: int
 ) -> pl.DataFrame:
@@ -303,6 +331,7 @@ def view(da: Da, at: datetime) -> dict[str, pl.DataFrame]:
         ),
         "decisions": da.decisions,
         "dispositions": da.dispositions,
+        "seal_orders": da.seal_orders,
     }
     out = {}
     for table, columns in COLUMNS.items():

@@ -54,13 +54,28 @@ COLUMNS = {
         "sealed_under": "sealProvision",
         "updated_at": "updated_at",
     },
+    "seal_orders": {
+        "order_id": "orderRef",
+        "seal_type": "provision",
+        "effective_on": "effectiveDate",
+        "scope": "scope",
+        "da_case_no": "caseNumber",
+        "charge_seq": "count",
+        "arrest_no": "policeArrestNumber",
+        "cjtn": "trackingNumber",
+        "vacated_on": "vacatedDate",
+        "updated_at": "updated_at",
+    },
 }
+#: what the interface calls a table, where not by the contract's name
+RESOURCES = {"seal_orders": "sealOrders"}
 KEYS = {
     "defendants": ["defendantRef"],
     "cases": ["caseNumber"],
     "charges": ["caseNumber", "count"],
     "decisions": ["decisionRef"],
     "dispositions": ["dispositionRef"],
+    "sealOrders": ["orderRef"],
 }
 _CODES = {
     "sex": {"M": "Male", "F": "Female", "X": "X", "U": "Unknown"},
@@ -72,7 +87,9 @@ _CODES = {
 def source(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """The resources in the interface's own words."""
     return {
-        table: tables[table].select(_coded(column).alias(name) for column, name in columns.items())
+        RESOURCES.get(table, table): tables[table].select(
+            _coded(column).alias(name) for column, name in columns.items()
+        )
         for table, columns in COLUMNS.items()
     }
 

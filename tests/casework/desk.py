@@ -22,6 +22,7 @@ _KEYS = {
     "cases": "da_case_no",
     "decisions": "decision_id",
     "dispositions": "disposition_id",
+    "seal_orders": "order_id",
     "clients": "client_id",
     "intakes": "intake_id",
     "episodes": "episode_id",
@@ -33,7 +34,7 @@ _TYPES = {
     name: kind
     for kind, names in (
         (pa.date32(), "charges_held_until received_on filed_on decided_on disposed_on outcome_on"),
-        (pa.date32(), "enrolled_on exited_on stated_on signed_on expires_on"),
+        (pa.date32(), "enrolled_on exited_on stated_on signed_on expires_on effective_on vacated_on"),
         (pa.timestamp("us", "UTC"), "arrested_at contact_at updated_at revoked_at"),
         (pa.bool_(), "diverted offered accepted part2_program tpo_statement known_false"),
     )
@@ -55,6 +56,9 @@ LAYOUT = {
         "charges": "da_case_no|charge_seq law_category filed_on",
         "decisions": "decision_id da_case_no|decision decided_on updated_at",
         "dispositions": "disposition_id da_case_no|disposition disposed_on sealed_under updated_at",
+        "seal_orders": (
+            "order_id da_case_no arrest_no cjtn|seal_type effective_on scope charge_seq vacated_on"
+        ),
     },
     "provider": {
         "clients": "client_id|part2_program",
@@ -174,6 +178,16 @@ class Desk:
             disposition=disposition, disposed_on=day(on), sealed_under=sealed,
             updated_at=moment("2026-11-01T00:00:00"),
         )  # fmt: skip
+
+    def ordered(self, number: str, scope: str = "CASE", on: str = "2026-11-01", **row) -> "Desk":
+        """An order that seals case C<number>, charge 1 of it, or arrest A<number>."""
+        what = {
+            "CASE": {"da_case_no": f"C{number}"},
+            "CHARGE": {"da_case_no": f"C{number}", "charge_seq": "1"},
+            "ARREST": {"arrest_no": f"A{number}"},
+        }[scope]
+        told = {"seal_type": "CPL_160_50", "effective_on": day(on), "scope": scope} | what | row
+        return self.add("da", "seal_orders", DA, order_id=told.pop("order_id", f"O{number}{scope}"), **told)
 
     def disputed(self, number: str, column: str) -> "Desk":
         """The DA's office says that a column of case C<number> is wrong."""

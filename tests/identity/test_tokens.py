@@ -198,6 +198,6 @@ def test_shared_ids_are_equal_however_they_are_written_and_differ_by_kind(keys):
     made = tokens.shared_id_token(values, "arrest_no", keys).to_pylist()
     assert made[0] == made[1]
     assert made[2:] == [None, None]
-    secret = keys.derive("token:arrest_no").hex().encode()
+    secret = keys.derive("number:arrest_no").hex().encode()
     assert made[0] == "t1:" + hmac.new(secret, b"A123", hashlib.sha256).hexdigest()[:32]
     assert tokens.shared_id_token(values, "docket_no", keys).to_pylist()[0] != made[0]

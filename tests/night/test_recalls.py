@@ -87,6 +87,8 @@ def test_an_acknowledgement_is_taken_once_and_stands_in_the_ledger(nights, site,
     [
         ({"manifest_sha256": "0" * 64}, "SHA-256"),
         ({"outcome": "yes"}, "outcome"),
+        ({"outcome": ["REMOVED"]}, "outcome"),
+        ({"sequence": 2.0}, "number of its own name"),
         ({"sequence": 1}, "number of its own name"),
         ({"why": "SOMEBODY SAID SO"}, "exactly the keys"),
     ],
@@ -100,9 +102,26 @@ def test_what_is_no_acknowledgement_is_told_of_and_taken_for_none(nights, site, 
     assert list((nights.var / "sftp" / DA / "inbox").glob("acknowledged_*"))
 
 
-def test_no_json_is_told_of_too(nights, site):
-    (nights.var / "sftp" / DA / "inbox" / f"acknowledged_{DATASET}_000002.json").write_bytes(b"\xff\xfe")
-    assert "no JSON" in recalls.collect(site)["refused"][0]
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"\xff\xfe", "no JSON"),
+        (b"[" * 16_000, "no JSON"),
+        (b'{"outcome": "REMOVED", "outcome": "REMOVED"}', "no JSON"),
+        (b" " * 20_000, "no small plain file"),
+    ],
+)
+def test_no_json_is_told_of_too(nights, site, content, rule):
+    (nights.var / "sftp" / DA / "inbox" / f"acknowledged_{DATASET}_000002.json").write_bytes(content)
+    assert rule in recalls.collect(site)["refused"][0]
+
+
+def test_what_was_not_removed_is_asked_after_until_it_is(nights, site):
+    answer(nights, outcome="NOT_REMOVED")
+    assert "did not carry out" in recalls.collect(site)["text"]
+    answer(nights, outcome="REMOVED")
+    assert recalls.collect(site)["text"] == ""
+    assert of_the_da(site)["state"] == "REMOVED"
 
 
 def test_after_ten_days_it_is_overdue_and_stewards_hear_of_it(nights, site, monkeypatch):
@@ -126,6 +145,10 @@ def test_a_later_acknowledgement_speaks_for_the_earlier_ones(nights, site):
     assert nights.run(4) == 0
     open_ones = [r["sequence"] for r in recalls.listed(site) if r["partner"] == DA]
     assert open_ones == [2, 4]
+    answer(nights, 4, outcome="NOT_REMOVED")
+    recalls.collect(site)
+    states = {r["sequence"]: r["state"] for r in recalls.listed(site) if r["partner"] == DA}
+    assert states == {2: "open", 4: "NOT_REMOVED"}
     answer(nights, 4)
     recalls.collect(site)
     assert {r["state"] for r in recalls.listed(site) if r["partner"] == DA} == {"REMOVED"}

@@ -12,7 +12,7 @@ from connectors.base import connection_from_environment
 from leadhub.foundation import openpgp
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
-from leadhub.steps import seals
+from leadhub.steps import recalls, seals
 from leadhub.steps.site import open_site
 
 pytestmark = pytest.mark.timeout(300)
@@ -32,7 +32,7 @@ def loaded(nights, number: int, change=lambda resources: resources) -> dict[str,
 
 def later(resources):
     """A moment after every change so far."""
-    latest = max(frame["updated_at"].max() for frame in resources.values())
+    latest = max(frame["updated_at"].max() for frame in resources.values() if frame.height)
     return pl.lit(latest + timedelta(minutes=1), resources["cases"].schema["updated_at"])
 
 
@@ -147,4 +147,59 @@ def test_t1_would_notice_and_a_steward_can_lift_a_mistaken_seal(nights, site, se
     assert nights.run(3) == 0
     again = delivered(nights, 3)
     assert again["police"] >= first["police"] > before["police"]
-    assert seals.known(site) == []
+    assert all(s["order_id"] for s in seals.known(site)), "what the office still orders stands"
+
+
+# orders ------------------------------------------------------------------------------------------------
+
+
+def ordering(*cases: str, **told):
+    """The court seals these cases; the office enters it."""
+
+    def change(resources):
+        rows = resources["sealOrders"]
+        new = pl.DataFrame(
+            {
+                "orderRef": [f"ORD{case}" for case in cases],
+                "provision": "CPL_160_50",
+                "effectiveDate": "2026-11-01",
+                "scope": "CASE",
+                "caseNumber": list(cases),
+                **told,
+            }
+        ).with_columns(
+            pl.col(name).str.to_date() for name in ("effectiveDate", *(told.keys() & {"vacatedDate"}))
+        )
+        late = later(resources)
+        held = pl.concat([rows, new], how="diagonal_relaxed").with_columns(
+            updated_at=pl.when(pl.col("updated_at").is_null()).then(late).otherwise("updated_at")
+        )
+        return {**resources, "sealOrders": held}
+
+    return change
+
+
+def test_t1_an_order_takes_rows_back_and_its_loss_does_not_bring_them_again(nights, after):
+    nights.restore(after)
+    before = delivered(nights, 1)
+    chosen = sorted(before["district_attorney"])[:2]
+    loaded(nights, 1, ordering(*chosen))
+    assert nights.run(2) == 0
+    sealed_now = delivered(nights, 2)
+    assert not sealed_now["district_attorney"] & set(chosen)
+    assert before["district_attorney"] - sealed_now["district_attorney"] >= set(chosen)
+    assert len(before["police"] - sealed_now["police"]) >= 2, "the arrest's referral is the police's row"
+    open_recalls = {r["partner"]: r["rows"] for r in recalls.listed(open_of(nights))}
+    assert open_recalls["district_attorney"] >= 2
+    loaded(nights, 1)
+    assert nights.run(3) == 0
+    assert not delivered(nights, 3)["district_attorney"] & set(chosen), "the order is gone, the seal is not"
+    loaded(nights, 1, ordering(*chosen, vacatedDate="2026-11-20"))
+    assert nights.run(4) == 0
+    assert set(chosen) <= delivered(nights, 4)["district_attorney"], "vacated by the office's own word"
+    nights.restore()
+    loaded(nights, 1)
+
+
+def open_of(nights):
+    return open_site(connection_from_environment, Settings(var=nights.var))

@@ -70,7 +70,14 @@ def token_columns(table: pa.Table) -> list[str]:
 def cases(**of: tuple[str, str | None]) -> dict[str, pa.Table]:
     """Case → defendant and the provision it is sealed under."""
     return {
-        "cases": pa.table({"da_case_no": list(of), "defendant_id": [d for d, _ in of.values()]}),
+        "cases": pa.table(
+            {
+                "da_case_no": list(of),
+                "defendant_id": [d for d, _ in of.values()],
+                "arrest_no_token": [f"a-{case}" for case in of],
+                "cjtn_token": [f"j-{case}" for case in of],
+            }
+        ),
         "dispositions": pa.table(
             {
                 "da_case_no": [*of, *of],
@@ -84,6 +91,27 @@ def test_a_defendant_of_sealed_cases_alone_may_not_be_linked():
     tables = cases(c1=("d1", "CPL_160_50"), c2=("d2", "CPL_160_50"), c3=("d2", None), c4=("d3", None))
     may = linking.linkable(DA, tables, NO_SEALS, at=NOW, time_zone=ZONE)
     assert may.among(pl.Series(["d1", "d2", "d3", "d4"])).to_list() == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("order", "counts"),
+    [
+        ({"scope": "CASE", "da_case_no": "c1"}, True),
+        ({"scope": "ARREST", "arrest_no_token": "a-c1"}, True),
+        ({"scope": "ARREST", "cjtn_token": "j-c1"}, True),
+        ({"scope": "CHARGE", "da_case_no": "c1"}, False),
+        ({"scope": "CASE", "da_case_no": "c1", "effective_on": date(2026, 11, 24)}, False),
+        ({"scope": "CASE", "da_case_no": "c1", "vacated_on": date(2026, 11, 1)}, False),
+    ],
+)
+def test_nor_one_whose_only_case_or_its_arrest_is_ordered_sealed(order, counts):
+    told = {"effective_on": date(2026, 10, 1), "vacated_on": None, "da_case_no": None} | order
+    told = {"arrest_no_token": None, "cjtn_token": None} | told
+    types = {n: pa.date32() if n.endswith("_on") else pa.string() for n in told}
+    orders = pa.table({n: pa.array([v], types[n]) for n, v in told.items()})
+    tables = {**cases(c1=("d1", None), c2=("d2", None)), "seal_orders": orders}
+    may = linking.linkable(DA, tables, NO_SEALS, at=NOW, time_zone=ZONE)
+    assert may.among(pl.Series(["d1", "d2"])).to_list() == [not counts, True]
 
 
 @pytest.mark.parametrize(

@@ -62,5 +62,14 @@ def test_a_whole_delivery_afterwards_ends_where_it_would_have_ended(before, now)
     assert not found or "withdraw" not in later.changes["op"].to_pylist()
 
 
+@given(before=states, now=states)
+def test_a_delivery_of_other_columns_counts_what_must_go_as_well(before, now):
+    held = held_after(before)
+    same = shipment.whole(PACKAGE, content(now), held, stated=STATED)
+    other = shipment.whole(PACKAGE, content(now), held.drop_columns(["note"]), stated=STATED)
+    assert other.changes is None
+    assert other.withdrawn == same.withdrawn == same.changes["op"].to_pylist().count("withdraw")
+
+
 def test_a_partner_that_has_nothing_is_told_nothing():
     assert shipment.withdrawals(PACKAGE, content([]), None, stated=STATED) is None

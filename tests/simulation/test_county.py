@@ -16,6 +16,7 @@ import schemas.provider
 from leadhub.foundation.settings import REPOSITORY
 from leadhub.intake import feeds, mapping, tabular, validation
 from schemas.contract import facts, tables_of
+from simulation.agencies import da_form
 from simulation.county import PERSON_TABLES, County
 from simulation.da_states import States
 
@@ -61,7 +62,9 @@ def of_interface(resources, keys, since):
     states = States("updated_at")
     collections = states.get(states.load(resources, keys, None))
     out = {}
-    for table, collection in collections.items():
+    tables = {resource: table for table, resource in da_form.RESOURCES.items()}
+    for resource, collection in collections.items():
+        table = tables.get(resource, resource)
         changed = (
             [True] * len(collection.rows) if since is None else (collection.changed >= since).to_list()
         )
