@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -41,6 +42,26 @@ def due() -> None:
         table.add_row(row["due_on"].isoformat(), *facts)
     console.print(table)
     console.print(f"{len(found):,} cases may be sealed")
+
+
+@app.command()
+def outcomes(
+    as_json: Annotated[bool, typer.Option("--json", help="facts instead of a table")] = False,
+) -> None:
+    """How sealed cases had ended, as counts that name nobody; small ones are not shown."""
+    from leadhub.steps import seals
+    from leadhub.steps.site import open_site
+
+    found = seals.counted_outcomes(open_site(connection_from_environment))
+    if as_json:
+        print(json.dumps(found, indent=1))  # noqa: T201
+        return
+    table = table_of("year", "", "outcome", "cases")
+    for cell in found["cells"]:
+        shown = "fewer than 11" if cell["cases"] is None else f"{cell['cases']:,}"
+        table.add_row(str(cell["year"]), cell["referred"].replace("_", " "), cell["outcome"], shown)
+    console.print(table)
+    console.print(found["bias"])
 
 
 @app.command()

@@ -57,7 +57,11 @@ def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Any:
 
 def reconcile(site: Site, night: str) -> Receipt:
     """One diversion record a referral, the statements behind it, and who disagrees."""
+    import polars as pl
+
     from leadhub import casework
+    from leadhub.casework import outcomes
+    from leadhub.casework.frames import Frames
 
     with lease(site.leases, "night"):
         done = site.lake.receipt(night, SCOPE, "reconcile")
@@ -66,17 +70,19 @@ def reconcile(site: Site, night: str) -> Receipt:
         linked = site.lake.receipt(night, SCOPE, "link")
         if linked is None:
             raise TerminalError("night_incomplete", f"night {night} is not linked yet")
-        found = casework.reconcile(
-            inputs(site, closed_feeds(site, night), linked),
-            night=night,
-            time_zone=site.settings.time_zone,
-        )
+        told = inputs(site, closed_feeds(site, night), linked)
+        zone = site.settings.time_zone
+        found = casework.reconcile(told, night=night, time_zone=zone)
         versions, rows, hashes = {}, {}, {}
         for name, table in found.tables().items():
             versions[name], rows[name] = site.lake.write(name, table), table.num_rows
             hashes[name] = content_hash(table)
             failpoints.reach("reconcile.between_tables")
-        seals.remember(site, night, found.seals)
+        new = seals.remember(site, night, found.seals)
+        if new:
+            cases = pl.DataFrame(new).select("feed", "da_case_no").drop_nulls()
+            frames = Frames.of(told, night=night, time_zone=zone)
+            seals.count(site, night, outcomes.counted(frames, cases))
         receipt = {
             "status": "reconciled",
             "night": night,

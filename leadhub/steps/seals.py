@@ -4,6 +4,7 @@
 
     var/seals/<night>.json      seals first stated that night: ids and numbers as keyed tokens
     var/seals/lifted/<n>.json   a steward's word that a seal was entered by mistake
+    var/seals/outcomes/         how many sealed cases had ended how; nobody is named, no night told apart
 
 Files are only ever added, outside table history and retention: a backup that is put back leaves them alone.
 """
@@ -13,8 +14,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
+from leadhub.casework import outcomes
 from leadhub.casework.seals import COLUMNS
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
@@ -60,14 +63,42 @@ def register(site: Site) -> pa.Table:
     return pa.Table.from_pylist([{c: s[c] for c in COLUMNS} for s in known(site)], _SCHEMA)
 
 
-def remember(site: Site, night: str, found: pa.Table) -> int:
-    """Seals that the register does not have yet; returns how many of them are new. Run again, the same."""
+def remember(site: Site, night: str, found: pa.Table) -> list[dict[str, Any]]:
+    """Seals that the register does not have yet; returns those that are new. Run again, the same."""
     have = {_what(s) for s in known(site) if s["night"] != night}
     new = [s for s in found.to_pylist() if _what(s) not in have]
     if new:
         named = [{"seal": _id(s), "night": night, **s} for s in new]
         files.write_json(_folder(site) / f"{night}.json", {"night": night, "seals": named})
-    return len(new)
+    return new
+
+
+def count(site: Site, night: str, counted: pl.DataFrame) -> None:
+    """Add a night's `casework.outcomes.counted` to the counter, once. No night's own counts are kept: with
+    the register beside them they would say how a single case had ended."""
+    told = _counter(site)
+    if night not in told["nights"]:
+        for row in counted.to_dicts():
+            cell = f"{row['year']}|{'referred' if row['referred'] else 'not_referred'}|{row['outcome']}"
+            told["cases"][cell] = told["cases"].get(cell, 0) + row["cases"]
+        told["nights"].append(night)
+        files.write_json(_folder(site) / "outcomes" / "counter.json", told)
+
+
+def _counter(site: Site) -> dict[str, Any]:
+    path = _folder(site) / "outcomes" / "counter.json"
+    return files.read_json(path) if path.exists() else {"cases": {}, "nights": []}
+
+
+def counted_outcomes(site: Site) -> dict[str, Any]:
+    """`cells`: year, referred, outcome, cases (None: fewer than `outcomes.SHOWN_FROM`); `bias`. No totals:
+    a total would give the small cells away."""
+    cells = []
+    for cell, cases in sorted(_counter(site)["cases"].items()):
+        year, referred, outcome = cell.split("|")
+        shown = cases if cases >= outcomes.SHOWN_FROM else None
+        cells.append({"year": int(year), "referred": referred, "outcome": outcome, "cases": shown})
+    return {"cells": cells, "bias": outcomes.BIAS}
 
 
 def _id(seal: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from connectors.base import connection_from_environment
-from leadhub.foundation import openpgp
+from leadhub.foundation import files, openpgp
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
 from leadhub.steps import recalls, seals
@@ -203,3 +203,17 @@ def test_t1_an_order_takes_rows_back_and_its_loss_does_not_bring_them_again(nigh
 
 def open_of(nights):
     return open_site(connection_from_environment, Settings(var=nights.var))
+
+
+def test_the_counter_of_outcomes_counts_each_case_once_and_shows_no_few(nights, site, monkeypatch):
+    counted = files.read_json(nights.var / "seals" / "outcomes" / "counter.json")
+    cases = sum(counted["cases"].values())
+    sealed_cases = {(s["feed"], s["da_case_no"]) for s in seals.known(site) if s["da_case_no"]}
+    assert 0 < cases <= len(sealed_cases)
+    assert nights.run(3) == 0
+    again = files.read_json(nights.var / "seals" / "outcomes" / "counter.json")
+    assert again["cases"] == counted["cases"], "nothing new was sealed"
+    told = seals.counted_outcomes(site)
+    assert all(cell["cases"] is None or cell["cases"] >= 11 for cell in told["cells"])
+    assert "no count" in told["bias"]
+    assert "s1:" not in str(counted)
