@@ -11,6 +11,7 @@ import polars as pl
 
 from leadhub.casework import participants
 from leadhub.casework.frames import Frames
+from leadhub.casework.provisions import strictest, strictest_of
 from leadhub.casework.seals import sealed_arrests, sealed_cases
 
 
@@ -35,7 +36,7 @@ def diversions(frames: Frames, cases: pl.DataFrame) -> pl.DataFrame:
         .join(_of_cases(cases), on="diversion_id", how="left")
         .join(sealed_arrests(frames, "arrest_no_token"), on="arrest_no_token", how="left", suffix="_arrest")
         .join(sealed_arrests(frames, "cjtn_token"), on="cjtn_token", how="left", suffix="_cjtn")
-        .with_columns(sealed_under=pl.coalesce("sealed_under", "sealed_under_arrest", "sealed_under_cjtn"))
+        .with_columns(sealed_under=strictest("sealed_under", "sealed_under_arrest", "sealed_under_cjtn"))
         .join(participants.participant_status(frames), on="diversion_id", how="left")
         .select(
             "diversion_id",
@@ -81,7 +82,7 @@ def _of_cases(cases: pl.DataFrame) -> pl.DataFrame:
     latest = (
         cases.sort("diversion_id", "decided_on", "da_feed", "case_record_id", nulls_last=False)
         .with_columns(
-            case_count=pl.len().over(by).cast(pl.Int64), sealed_under=pl.col("sealed_under").max().over(by)
+            case_count=pl.len().over(by).cast(pl.Int64), sealed_under=strictest_of("sealed_under").over(by)
         )
         .group_by("diversion_id", maintain_order=True)
         .last()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from leadhub.casework.frames import Frames
+from leadhub.casework.provisions import strictest
 from leadhub.casework.seals import open_charges, sealed_arrests, sealed_cases
 
 #: gravest first (NY Penal Law 10.00)
@@ -44,7 +45,7 @@ def _arrests(frames: Frames) -> pl.DataFrame:
             event_on=frames.site_day("arrested_at"),
             source=pl.lit("police"),
             docket_no_token=pl.lit(None, pl.String),
-            sealed_under=pl.coalesce("sealed_under", "sealed_under_by_cjtn"),
+            sealed_under=strictest("sealed_under", "sealed_under_by_cjtn"),
         )
     )
 

@@ -18,6 +18,7 @@ from datetime import date
 import polars as pl
 
 from leadhub.casework.frames import Frames
+from leadhub.casework.provisions import strictest_of
 
 CASE, ARREST, CHARGE = "CASE", "ARREST", "CHARGE"
 _NUMBERS = ("arrest_no", "arrest_no_token", "cjtn", "cjtn_token")
@@ -55,7 +56,7 @@ def seals(frames: Frames) -> pl.DataFrame:
     return (
         pl.concat([part.select(COLUMNS) for part in (disposed, ordered, known)])
         .group_by(_WHAT)
-        .agg(pl.col(*_NUMBERS).drop_nulls().min(), pl.col("sealed_under").min())
+        .agg(pl.col(*_NUMBERS).drop_nulls().min(), strictest_of("sealed_under"))
         .select(COLUMNS)
         .sort(_WHAT)
     )
@@ -81,7 +82,7 @@ def sealed_cases(frames: Frames) -> pl.DataFrame:
         of_charges.join(cases, on=case, how="semi").join(open_charges(frames), on=case, how="anti"),
     ]
     every = pl.concat([part.select(columns) for part in parts])
-    return every.group_by(case).agg(pl.col("sealed_under").min())
+    return every.group_by(case).agg(strictest_of("sealed_under"))
 
 
 def sealed_arrests(frames: Frames, token: str) -> pl.DataFrame:
@@ -94,4 +95,4 @@ def _by(known: pl.DataFrame, token: str) -> pl.DataFrame:
     """By an arrest's number: `token`, sealed_under. A charge's seal is on no arrest."""
     if "scope" in known.columns:
         known = known.filter(pl.col("scope") != CHARGE)
-    return known.drop_nulls(token).group_by(token).agg(pl.col("sealed_under").min())
+    return known.drop_nulls(token).group_by(token).agg(strictest_of("sealed_under"))

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from leadhub.casework.provisions import RecipientKind
 from leadhub.foundation import facts_file, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.facts_file import Facts
@@ -75,6 +76,8 @@ class ConsentRule(Facts):
 class Recipient(Facts):
     """Where a delivery goes, and for whose key."""
 
+    #: what it is in the eyes of the laws on sealed records (`casework.provisions`)
+    kind: RecipientKind
     #: Airflow connection id of the partner's SFTP account
     connection: str
     encrypt: bool

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+from leadhub.casework import provisions
 from leadhub.foundation.errors import TerminalError
 from leadhub.identity.keyed import to_arrow
 from leadhub.permission.agreements import Agreement
@@ -104,8 +105,9 @@ def disclose(rows: pl.DataFrame, agreement: Agreement) -> Disclosed:
     """Rows of a dataset, projected to the agreement's columns and accounted for.
 
     `rows` carry, besides the dataset's columns: person_id, row_key, consent_id and consent_feed (null where
-    the row rests on no consent), sealed_under. A row about a sealed record is withheld from everybody
-    (NY CPL 160.50 and the like); so is one that no person can be accounted for.
+    the row rests on no consent), sealed_under. A row about a sealed record is withheld unless its provision
+    leaves it open to this recipient for this purpose (`casework.provisions`); so is one that no person can
+    be accounted for.
     Raises: TerminalError `column_not_allowed` for a column that the dataset does not have.
     """
     lacking = sorted(set(agreement.columns) - set(rows.columns))
@@ -113,7 +115,9 @@ def disclose(rows: pl.DataFrame, agreement: Agreement) -> Disclosed:
         raise TerminalError(
             "column_not_allowed", f"[{agreement.id}] lists columns {lacking} that its dataset does not have"
         )
-    unsealed = rows.filter(pl.col("sealed_under").is_null())
+    visible = provisions.load().visible(agreement.recipient.kind, agreement.purpose)
+    sealed = pl.col("sealed_under").is_not_null() & ~pl.col("sealed_under").is_in(visible)
+    unsealed = rows.filter(~sealed)
     known = unsealed.drop_nulls("person_id").sort("row_key")
     grounds = known.select(
         "person_id",

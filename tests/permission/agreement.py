@@ -55,7 +55,7 @@ def agreement(**changed) -> Agreement:
             "part2_types": ["PART2_SPECIFIC", "PART2_CJ_2_35"],
             "other_types": ["LEAD_ROI"],
         },
-        "recipient": {"connection": "sftp_district_attorney", "encrypt": True},
+        "recipient": {"kind": "prosecutor", "connection": "sftp_district_attorney", "encrypt": True},
         "notice": "42cfr2_statement_1_2024",
         "acknowledge_within_days": 10,
         "retention_days": 90,

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from leadhub import casework
+from leadhub.casework import provisions
 from leadhub.foundation.errors import TerminalError
 from leadhub.permission import disclosure
 from tests.casework.desk import HARBOR, NIGHT, POLICE, RIVERSIDE, ZONE, Desk
@@ -140,3 +141,27 @@ def test_g11_each_row_is_accounted_for_with_its_own_basis():
 def test_a_column_that_the_dataset_does_not_have_stops():
     with pytest.raises(TerminalError, match="column_not_allowed"):
         disclosure.disclose(ROWS, agreement(columns=["da_case_no", "tricks"]))
+
+
+def test_a_sealed_row_goes_where_its_provision_is_open_and_nowhere_else(monkeypatch):
+    opening = provisions.Opening(recipient="prosecutor", purpose="DIVERSION_COORDINATION")
+    table = provisions.load()
+    opened = table.provisions[-1].model_copy(update={"visible_to": (opening,)})
+    other = table.model_copy(update={"provisions": (*table.provisions[:-1], opened)})
+    monkeypatch.setattr(provisions, "load", lambda: other)
+    asked = agreement()
+    held = [{"sealed_under": None}, {"sealed_under": opened.id}, {"sealed_under": "CPL_160_50"}]
+    rows = pl.DataFrame(
+        [
+            dict.fromkeys(asked.columns, None)
+            | {"person_id": "p", "row_key": str(i), "consent_id": None, "consent_feed": None}
+            | row
+            for i, row in enumerate(held)
+        ],
+        infer_schema_length=None,
+    )
+    assert disclosure.disclose(rows, asked).grounds["row_key"].to_pylist() == ["0", "1"]
+    police = asked.model_copy(
+        update={"recipient": asked.recipient.model_copy(update={"kind": "law_enforcement"})}
+    )
+    assert disclosure.disclose(rows, police).grounds["row_key"].to_pylist() == ["0"]
