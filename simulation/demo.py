@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from leadhub.foundation import clock, files
 from leadhub.foundation.settings import REPOSITORY, Settings
 from simulation import closing
-from simulation.approvers import Approvers
+from simulation.approvers import APPROVES, PROPOSES, Approvers
 from simulation.embedded_airflow import EmbeddedAirflow
 from simulation.stage import Stage, free_port
 
@@ -130,6 +130,10 @@ def main(
                 summary["approvals"] = approvers.answers
                 files.write_json(var / "demo" / "summary.json", summary)
                 closing.show(summary, console)
+                console.print(
+                    f"each dataset's first delivery was proposed by {PROPOSES} and approved by {APPROVES}, "
+                    "through Airflow's API"
+                )
                 console.print(
                     f"[dim]in all {time.monotonic() - began:.0f} s; also var/demo/summary.json[/dim]"
                 )
