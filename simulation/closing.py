@@ -14,8 +14,8 @@ from leadhub.foundation import clock, ledger
 from leadhub.identity import pseudonymise
 from leadhub.permission import linking
 from leadhub.steps import seals
-from leadhub.steps.ingest import core_table
 from leadhub.steps.site import Site, open_site
+from leadhub.steps.tables import core_table
 from simulation.county import County
 
 
