@@ -16,6 +16,7 @@ from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
 SCOPE = "night"
+_CASE = ("feed", "da_case_no")
 
 
 def closed_feeds(site: Site, night: str) -> dict[str, Receipt]:
@@ -80,7 +81,8 @@ def reconcile(site: Site, night: str) -> Receipt:
             failpoints.reach("reconcile.between_tables")
         new = seals.remember(site, night, found.seals)
         if new:
-            cases = pl.DataFrame(new).select("feed", "da_case_no").drop_nulls()
+            named = [{name: seal[name] for name in _CASE} for seal in new]
+            cases = pl.DataFrame(named, schema=dict.fromkeys(_CASE, pl.String)).drop_nulls()
             frames = Frames.of(told, night=night, time_zone=zone)
             seals.count(site, night, outcomes.counted(frames, cases))
         receipt = {
