@@ -258,7 +258,8 @@ def ledger_verify(
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.jsonl"))) or "none yet"
         raise TerminalError("state_invalid", f"there is no ledger of that partner; there are: {known}")
-    keys = key_ring.load(site_settings.load().root_key)
+    settings = site_settings.load()
+    keys = key_ring.of_state(settings.root_key, settings.key_state)
     seen = checkpoints.read(checkpoint.read_bytes(), partner, keys) if checkpoint else None
     found = ledger.verify(path, seen)
     until = f", as the checkpoint of entry {seen.seq} saw it" if seen else ""

@@ -23,7 +23,7 @@ console = Console(width=console_width())
 def init() -> None:
     """Make the root key and the hub's OpenPGP keys where there are none."""
     settings = site_settings.load()
-    keys = key_ring.load(settings.root_key, create=True)
+    key_ring.load(settings.root_key, create=True)
     for path, owner in (
         (settings.signing_key, f"leadhub releases <{settings.steward_contact}>"),
         (settings.decryption_key, f"leadhub drops <{settings.steward_contact}>"),
@@ -33,8 +33,10 @@ def init() -> None:
         certificate = openpgp.certificate(path)
         files.write_bytes(path.with_suffix(".asc"), certificate, mode=0o644)
         console.print(f"{path.stem}: {openpgp.fingerprint(certificate)}")
-    public = checkpoints.public_key(keys)
-    files.write_bytes(settings.root_key.with_name("checkpoint.pub"), public, mode=0o644)
+    ring = key_ring.of_state(settings.root_key, settings.key_state)
+    files.write_bytes(
+        settings.root_key.with_name("checkpoint.pub"), checkpoints.public_key(ring), mode=0o644
+    )
     console.print(
         "Give the certificates (*.asc) and checkpoint.pub to the partners; back up the root key, apart "
         "from the state: `leadhub keys split` makes a share for each of several officers."
@@ -100,11 +102,11 @@ def combine(
     if absent:
         raise TerminalError("key_missing", f"there are no files {absent}")
     keys = shares.combine([p.read_text(encoding="utf-8") for p in paths])
-    state = settings.var / "lake" / "key_check.json"
-    if state.exists():
-        keys = key_ring.verify(keys, state)
+    known_state = settings.key_state.check.exists()
+    if known_state:
+        keys = key_ring.verify(keys, settings.key_state)
     files.write_bytes(settings.root_key, keys.root.hex().encode() + b"\n")
-    known = "the one this state was made with" if state.exists() else "not yet compared with a state"
+    known = "the one this state was made with" if known_state else "not yet compared with a state"
     console.print(f"root key restored (check value {keys.check_value()}), {known}")
 
 

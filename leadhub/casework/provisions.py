@@ -15,10 +15,9 @@ from pydantic import model_validator
 
 from leadhub.foundation import facts_file
 from leadhub.foundation.facts_file import Facts
+from leadhub.foundation.vocabulary import RecipientKind
 
 TABLE = Path(__file__).with_name("provisions.yaml")
-#: what a recipient is, in the law's eyes
-RecipientKind = Literal["law_enforcement", "prosecutor", "defender", "provider", "housing", "public"]
 
 
 class Opening(Facts):

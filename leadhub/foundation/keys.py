@@ -99,24 +99,42 @@ def load(path: Path, *, create: bool = False) -> Keys:
     return Keys(root)
 
 
-def verify(keys: Keys, check_file: Path) -> Keys:
-    """Compare with the check value of the state; the first call records it. The ring, with its versions.
+@dataclass(frozen=True)
+class KeyState:
+    """Where a state says which keys it was made with: `check`, the check value and the versions in use, is
+    part of a backup; `rotated`, a file for each rotation, outlives one that is put back."""
+
+    check: Path
+    rotated: Path
+
+
+def verify(keys: Keys, state: KeyState) -> Keys:
+    """Compare with the check value of the state; the first call records it. The ring, with its versions: no
+    version is older than one that outlived a backup, but that of tokens, which are in the backup alone.
 
     Raises: TerminalError `wrong_key`, before any row is read.
     """
     value = {"key": "root", "version": keys.version, "check": keys.check_value()}
-    if not check_file.exists():
-        files.write_json(check_file, value | {"versions": {}, "rotations": []})
-        return keys
-    known = files.read_json(check_file)
-    versions = known["versions"]
+    if not state.check.exists():
+        files.write_json(state.check, value | {"versions": {}, "rotations": []})
+    known = files.read_json(state.check)
     if {name: known[name] for name in value} != value:
         raise TerminalError(
             "wrong_key",
             f"the root key (version {keys.version}) is not the one this state was made with; "
             "restore the right key file before running again",
         )
+    versions = dict(known["versions"])
+    for path in state.rotated.glob("*.json"):
+        said = files.read_json(path)
+        versions[said["key"]] = max(said["version"], versions.get(said["key"], keys.version))
     return replace(keys, versions=versions)
+
+
+def of_state(root_key: Path, state: KeyState) -> Keys:
+    """The root key of a state with the versions that the state is at. Raises: as `load` and `verify`."""
+    keys = load(root_key)
+    return verify(keys, state) if state.check.exists() else keys
 
 
 def next_version(keys: Keys, name: str) -> Keys:
@@ -125,10 +143,12 @@ def next_version(keys: Keys, name: str) -> Keys:
     return replace(keys, versions={**keys.versions, name: version})
 
 
-def rotated(keys: Keys, check_file: Path, name: str) -> Keys:
-    """`next_version`, recorded in one write."""
-    ring, known = next_version(keys, name), files.read_json(check_file)
+def rotated(keys: Keys, state: KeyState, name: str) -> Keys:
+    """`next_version`, recorded."""
+    ring, known = next_version(keys, name), files.read_json(state.check)
     said = {"key": name, "version": ring.versions[name], "at": clock.stamp(clock.now())}
+    if name != "linkage":
+        files.write_json(state.rotated / f"{name}_{said['version']:04d}.json", said)
     told = {"versions": dict(ring.versions), "rotations": [*known["rotations"], said]}
-    files.write_json(check_file, known | told)
+    files.write_json(state.check, known | told)
     return ring

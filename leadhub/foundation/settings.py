@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.keys import KeyState
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Airflow's pool of one slot for the tasks that close a feed: two assets of one partition that come at once
@@ -49,6 +50,11 @@ class Settings(BaseModel):
     @property
     def root_key(self) -> Path:
         return self.root_key_file or self.var / "keys" / "root.key"
+
+    @property
+    def key_state(self) -> KeyState:
+        """Which root key, and which versions of what, this state was made with."""
+        return KeyState(self.var / "lake" / "key_check.json", self.var / "seals" / "rotated")
 
     @property
     def signing_key(self) -> Path:

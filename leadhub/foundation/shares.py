@@ -42,4 +42,4 @@ def combine(shares: list[str]) -> Keys:
 
 def _plain(why: str) -> str:
     """Without what the library quotes of a share."""
-    return why.partition('"')[0].strip().rstrip(".:") or "a share is not one"
+    return why.partition('"')[0].partition(" starting with")[0].strip().rstrip(".:") or "a share is not one"

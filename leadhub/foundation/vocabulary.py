@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class Sensitivity(StrEnum):
@@ -35,6 +36,9 @@ STRICTEST_FIRST = (
     Protection.PUBLIC,
 )
 
+
+#: what a recipient is, in the law's eyes
+RecipientKind = Literal["law_enforcement", "prosecutor", "defender", "provider", "housing", "public"]
 
 #: identifier kinds that linkage understands (see `leadhub.identity.normalise`)
 IDENTIFIER_KINDS = (

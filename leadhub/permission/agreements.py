@@ -12,11 +12,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from leadhub.casework.provisions import RecipientKind
 from leadhub.foundation import facts_file, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.facts_file import Facts
-from leadhub.foundation.vocabulary import Protection, Sensitivity, TableFacts
+from leadhub.foundation.vocabulary import Protection, RecipientKind, Sensitivity, TableFacts
 
 _ID = r"^[a-z][a-z0-9_]{2,40}$"
 

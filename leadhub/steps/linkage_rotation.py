@@ -27,7 +27,7 @@ from leadhub.identity.linkage.schema import person
 from leadhub.intake.feeds import Feed
 from leadhub.steps import models
 from leadhub.steps.ingest import Receipt
-from leadhub.steps.site import KEY_CHECK, PLAN, Site
+from leadhub.steps.site import PLAN, Site
 
 
 def rotate(site: Site, keys: Keys) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def finish(site: Site) -> dict[str, Any] | None:
         _put_limits(facts, plan)
         files.write_json(path, facts)
     if site.keys.versions.get("linkage", site.keys.version) < plan["version"]:
-        key_ring.rotated(site.keys, site.settings.var / KEY_CHECK, "linkage")
+        key_ring.rotated(site.keys, site.settings.key_state, "linkage")
     _plan(site).unlink()
     return plan
 

@@ -18,6 +18,8 @@ Record ids and person ids are not rotated: they would no longer be the ids of th
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity import sealing
 from leadhub.intake.landing import Landing
 from leadhub.steps import linkage_rotation, tables
-from leadhub.steps.site import KEY_CHECK, Site
+from leadhub.steps.site import Site
 
 Receipt = dict[str, Any]
 _SEALED = (Sensitivity.LOCAL_ID, Sensitivity.SHARED_ID)
@@ -46,14 +48,18 @@ def rotate(site: Site, name: str) -> Receipt:
         raise TerminalError(
             "settings_invalid", f"there is no key [{name}]; name one of {sorted(key_ring.ROTATED)}"
         )
-    with lease(site.leases, "night"):
+    with contextlib.ExitStack() as stack:
+        # no ingest may write under a version that goes, and no other rotation its own list of versions
+        for name_of_lease in ("night", *(f"ingest-{feed}" for feed in site.feeds)):
+            stack.enter_context(lease(site.leases, name_of_lease))
+        site = replace(site, keys=key_ring.of_state(site.settings.root_key, site.settings.key_state))
         _check_between_nights(site)
         if name == "linkage":
             return _linkage(site)
         unfinished = _make_anew(site.settings.var, site.keys, name)
         keys = site.keys
         if not unfinished:
-            keys = key_ring.rotated(site.keys, site.settings.var / KEY_CHECK, name)
+            keys = key_ring.rotated(site.keys, site.settings.key_state, name)
         anew = unfinished or _make_anew(site.settings.var, keys, name)
         return {
             "key": name,

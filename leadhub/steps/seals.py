@@ -4,6 +4,7 @@
 
     var/seals/<night>.json      seals first stated that night: ids and numbers as keyed tokens
     var/seals/lifted/<n>.json   a steward's word that a seal was entered by mistake
+    var/seals/rotated/          every rotation of keys: ids here may be of the newest version
     var/seals/outcomes/         how many sealed cases had ended how; nobody is named, no night told apart
 
 Files are only ever added, outside table history and retention: a backup that is put back leaves them alone.
@@ -48,7 +49,7 @@ def known(site: Site) -> list[dict[str, Any]]:
 def _current(site: Site, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """`COLUMNS` of each, with ids of the newest key version. A feed that is gone keeps what it has."""
     found = [{c: seal[c] for c in COLUMNS} for seal in told]
-    for feed in {s["feed"] for s in told} & site.feeds.keys() if site.keys.versions else ():
+    for feed in {s["feed"] for s in told} & site.feeds.keys():
         places = [i for i, seal in enumerate(told) if seal["feed"] == feed]
         held = pa.Table.from_pylist([found[i] for i in places], _SCHEMA)
         agency, facts = site.feeds[feed].agency, site.facts(site.feeds[feed])["seal_orders"]

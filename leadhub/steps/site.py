@@ -45,8 +45,6 @@ def contracts(feed: Feed) -> dict[str, Any]:
     return {name: models[name] for name in feed.tables}
 
 
-#: which root key, and which versions of what, this state was made with
-KEY_CHECK = Path("lake") / "key_check.json"
 #: a rotation of the linkage key that is to be carried out (`linkage_rotation`)
 PLAN = Path("lake") / "linkage_rotation.json"
 
@@ -129,4 +127,4 @@ def open_site(connect: Connect, settings: Settings | None = None, *, rotating: b
             "a rotation of the linkage key is unfinished; run `leadhub keys rotate linkage`",
         )
     keys = key_ring.load(chosen.root_key)
-    return Site(chosen, key_ring.verify(keys, chosen.var / KEY_CHECK), connect)
+    return Site(chosen, key_ring.verify(keys, chosen.key_state), connect)

@@ -44,8 +44,24 @@ def test_every_purpose_and_version_has_its_own_key():
 
 
 def test_f14_a_wrong_root_stops_before_the_first_row(tmp_path):
-    check = tmp_path / "key_check.json"
-    keys.verify(keys.Keys(bytes(32)), check)
-    keys.verify(keys.Keys(bytes(32)), check)
+    state = keys.KeyState(tmp_path / "key_check.json", tmp_path / "rotated")
+    keys.verify(keys.Keys(bytes(32)), state)
+    keys.verify(keys.Keys(bytes(32)), state)
     with pytest.raises(TerminalError, match=r"wrong_key.*version 1"):
-        keys.verify(keys.Keys(b"\1" * 32), check)
+        keys.verify(keys.Keys(b"\1" * 32), state)
+
+
+def test_a_backup_does_not_bring_an_older_version_back_but_of_the_tokens_in_it(tmp_path):
+    state = keys.KeyState(tmp_path / "key_check.json", tmp_path / "rotated")
+    ring = keys.verify(keys.Keys(bytes(32)), state)
+    backup = state.check.read_bytes()
+    for name in (*keys.ROTATED, "ids"):
+        ring = keys.rotated(ring, state, name)
+    assert keys.verify(keys.Keys(bytes(32)), state) == ring
+    state.check.write_bytes(backup)
+    assert keys.verify(keys.Keys(bytes(32)), state).versions == {
+        "landing": 2,
+        "ids": 3,
+        "storage": 2,
+        "signing": 2,
+    }

@@ -11,6 +11,7 @@ from leadhub.foundation import keys as key_ring
 from leadhub.foundation import shares
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
+from leadhub.foundation.settings import Settings
 
 KEYS = Keys(bytes(range(32)))
 
@@ -66,7 +67,7 @@ def leadhub(tmp_path, monkeypatch, capsys):
 def test_restoring_is_rehearsed(leadhub, tmp_path):
     root = tmp_path / "var" / "keys" / "root.key"
     before = key_ring.load(root)
-    key_ring.verify(before, tmp_path / "var" / "lake" / "key_check.json")
+    key_ring.verify(before, Settings(var=tmp_path / "var").key_state)
     folder = tmp_path / "officers"
     assert leadhub("keys", "split", str(folder), "--needed", "2", "--shares", "3").startswith("0 3 shares")
     papers = sorted(folder.iterdir())
@@ -81,7 +82,7 @@ def test_restoring_is_rehearsed(leadhub, tmp_path):
 
 def test_a_key_of_another_state_is_refused(leadhub, tmp_path):
     root = tmp_path / "var" / "keys" / "root.key"
-    key_ring.verify(KEYS, tmp_path / "var" / "lake" / "key_check.json")
+    key_ring.verify(KEYS, Settings(var=tmp_path / "var").key_state)
     leadhub("keys", "split", str(tmp_path / "officers"))
     root.unlink()
     said = leadhub("keys", "combine", *map(str, sorted((tmp_path / "officers").iterdir())[:3]))

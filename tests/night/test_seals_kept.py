@@ -12,7 +12,7 @@ from connectors.base import connection_from_environment
 from leadhub.foundation import files, openpgp
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
-from leadhub.steps import recalls, seals
+from leadhub.steps import recalls, rotation, seals
 from leadhub.steps.site import open_site
 
 pytestmark = pytest.mark.timeout(300)
@@ -125,13 +125,31 @@ def test_t1_seal_then_backfill_never_resurrects(nights, site, sealed, change):
 
 def test_t1_a_backup_from_before_the_seal_does_not_resurrect_it(nights, site, after):
     before = delivered(nights, 2)
+    backup_comes_back(nights, after)
+    loaded(nights, 1, forgetful)
+    assert nights.run(2) == 0
+    assert delivered(nights, 2) == before
+
+
+def backup_comes_back(nights, backup):
+    """The state of an earlier day, and the register of seals as it is now."""
     kept = nights.var / "seals"
     shutil.copytree(kept, nights.var / "aside")
-    nights.restore(after)
-    for path in (nights.var / "aside").glob("*.json"):
-        shutil.copy(path, kept / path.name)
+    nights.restore(backup)
+    shutil.copytree(nights.var / "aside", kept, dirs_exist_ok=True)
     shutil.rmtree(nights.var / "aside")
+
+
+def test_t1_nor_does_a_backup_from_before_the_key_was_rotated(nights, sealed, after):
+    """The seals are under a version that the backup does not know of; the register does."""
+    nights.restore(after)
+    rotation.rotate(open_of(nights), "ids")
+    loaded(nights, 1, sealed[1])
+    assert nights.run(2) == 0
+    before = delivered(nights, 2)
+    backup_comes_back(nights, after)
     loaded(nights, 1, forgetful)
+    assert open_of(nights).keys.versions == {"ids": 2}
     assert nights.run(2) == 0
     assert delivered(nights, 2) == before
 
