@@ -7,6 +7,8 @@ forgotten one would lose what the shares are for.
 
 from __future__ import annotations
 
+import re
+
 import shamir_mnemonic
 
 from leadhub.foundation.errors import TerminalError
@@ -42,4 +44,4 @@ def combine(shares: list[str]) -> Keys:
 
 def _plain(why: str) -> str:
     """Without what the library quotes of a share."""
-    return why.partition('"')[0].partition(" starting with")[0].strip().rstrip(".:") or "a share is not one"
+    return re.split(r"\"| '| starting with", why)[0].strip().rstrip(".:") or "a share is not one"
