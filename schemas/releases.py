@@ -159,6 +159,39 @@ class ClientJusticeEvents(Contract):
         }
 
 
+SEALS = ("da.cases", "da.dispositions", "da.seal_orders", "police.arrests")
+
+
+class ReferredPersons(Contract):
+    """For everybody: persons referred in a quarter, in counts of which none is small. A table of a quarter
+    is made once, some weeks after its end, and never changed."""
+
+    period: str = told("Quarter, as 2026Q3", "police.referrals.contact_at")
+    race_ethnicity: str = told(
+        "Race or ethnicity as the police record it (SPD-15). ALL: the sum",
+        "police.persons.race_ethnicity",
+        codes=(codes.ALL, *codes.RACE_ETHNICITY),
+    )
+    referral_status: str = told(
+        "What the police write of the person's last referral in the quarter. ALL: the sum",
+        "police.referrals.offered",
+        "police.referrals.accepted",
+        codes=(codes.ALL, *codes.REFERRAL_STATUS),
+    )
+    persons: int = told(
+        "How many persons of the police's records, each counted once. Empty: not shown, which may be any "
+        "number; it is not shown where it, or another that follows from it, is below 11. Referrals whose "
+        "case was sealed before the table was made are in no count, so that successes are undercounted",
+        "police.referrals",
+        "police.persons",
+        *SEALS,
+        nullable=True,
+    )
+
+    class Config(Contract.Config):
+        metadata = {"table": "referred_persons", "key": ["period", "race_ethnicity", "referral_status"]}
+
+
 def checked(models: Mapping[str, type[Contract]]) -> Mapping[str, type[Contract]]:
     """The models themselves where each column is the partner's own id or a fact, of known lineage, and no
     fact is protected less than what it is made from.

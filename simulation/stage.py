@@ -24,6 +24,8 @@ from simulation.police_db import PoliceDatabase
 from simulation.sftp_server import SftpServer
 
 ACCOUNTS = ("police", "district_attorney", "harbor_case_management", "riverside_treatment")
+#: partners that send nothing
+READERS = ("policy_coordinating_group",)
 
 
 def free_port() -> int:
@@ -71,7 +73,7 @@ class Stage:
         ):
             if not path.exists():
                 openpgp.generate(path, owner)
-        for account in ACCOUNTS:
+        for account in (*ACCOUNTS, *READERS):
             secret = self.agencies / account / "openpgp.pgp"
             if not secret.exists():
                 openpgp.generate(secret, f"{account} <{account}@county.example>")
@@ -84,7 +86,7 @@ class Stage:
         self.da.start()
         self.sftp.start()
         _, hub_public = _ssh_key(self.settings.var / "keys" / "hub_ssh")
-        for account in ACCOUNTS:
+        for account in (*ACCOUNTS, *READERS):
             _, own = _ssh_key(self.agencies / account / "ssh")
             self.sftp.add_account(account, [own, hub_public])
         return self
@@ -102,7 +104,7 @@ class Stage:
         connections = {
             "police_records": self.database.connection(),
             "da_api": self.da.connection(),
-            **{f"sftp_{a}": self.sftp.connection(a, private) for a in ACCOUNTS},
+            **{f"sftp_{a}": self.sftp.connection(a, private) for a in (*ACCOUNTS, *READERS)},
         }
         return {
             "LEADHUB_VAR": str(self.var),

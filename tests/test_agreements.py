@@ -20,12 +20,14 @@ from tests.permission.agreement import agreement
 FOLDER = REPOSITORY / "agreements"
 ALL = agreements.load_all(FOLDER)
 EACH = pytest.mark.parametrize("held", ALL.values(), ids=ALL)
+OF_PERSONS = {name: held for name, held in ALL.items() if held.identifiability == "own_ids"}
 
 
 def test_these_and_no_others():
     assert set(ALL) == {
         "district_attorney__diversion_status",
         "harbor_case_management__client_justice_events",
+        "policy_coordinating_group__referred_persons",
         "police__referral_outcomes",
     }
 
@@ -33,10 +35,10 @@ def test_these_and_no_others():
 @EACH
 def test_each_fits_its_release_contract(held):
     agreements.check_contract(held, facts(releases.RELEASES[held.dataset]))
-    assert documents.notice(held.notice)
+    assert held.identifiability == "aggregate" or documents.notice(held.notice)
 
 
-@EACH
+@pytest.mark.parametrize("held", OF_PERSONS.values(), ids=OF_PERSONS)
 def test_each_speaks_the_words_of_the_registries(held):
     assert held.consent.category in codes.INFO_CATEGORY
     assert set(held.consent.purposes) <= set(codes.CONSENT_PURPOSE)
@@ -61,6 +63,7 @@ def test_who_gets_it_how():
         "district_attorney": True,
         "police": False,
         "harbor_case_management": True,
+        "policy_coordinating_group": False,
     }
     assert {p: r.push_connection for p, r in to.items() if r.push_connection} == {
         "district_attorney": "da_api"
@@ -68,7 +71,9 @@ def test_who_gets_it_how():
 
 
 def test_only_a_provider_s_dataset_joins_by_person():
-    by_person = {a.partner: a.link_evidence.min_bits for a in ALL.values() if a.link_evidence.min_bits}
+    by_person = {
+        a.partner: a.link_evidence.min_bits for a in OF_PERSONS.values() if a.link_evidence.min_bits
+    }
     assert by_person == {"harbor_case_management": 6.0}
 
 
@@ -168,6 +173,15 @@ CONSENT = agreement().consent.model_dump()
         ({"consent": CONSENT | {"part2_types": []}}, "consent.part2_types"),
         ({"consent": CONSENT | {"purposes": ["PAYMENT"]}}, "consent.purposes"),
         ({"consent": None}, "consent"),
+        ({"own_ids_of": None}, "own_ids_of"),
+        ({"identifiability": "aggregate"}, "legal_basis"),
+        (
+            {
+                "identifiability": "aggregate",
+                "legal_basis": [{"covers": "counts", "citation": "the memorandum", "permits": "Counts."}],
+            },
+            "with own_ids, and with it alone",
+        ),
         ({"columns": []}, "columns"),
         ({"columns": ["da_case_no", "da_case_no"]}, "columns"),
         ({"legal_basis": []}, "legal_basis"),
@@ -204,7 +218,6 @@ def test_a_file_named_otherwise_is_refused(tmp_path):
         ({"columns": ["da_case_no", "da_defendant_id", "diagnosis"]}, "columns"),
         ({"columns": ["da_defendant_id", "da_case_no"]}, "order"),
         ({"columns": ["da_case_no", "diversion_status"]}, "da_defendant_id"),
-        ({"identifiability": "none"}, "identifiability"),
         ({"notice": None}, "2.32"),
     ],
 )
@@ -213,6 +226,15 @@ def test_g7_columns_are_those_of_the_release_contract(changed, said):
     with pytest.raises(TerminalError, match="agreement_invalid") as caught:
         agreements.check_contract(agreement(**changed), contract)
     assert said in caught.value.message
+
+
+def test_counts_hold_nobody_s_own_ids():
+    counts = ALL["policy_coordinating_group__referred_persons"]
+    contract = facts(releases.RELEASES["referral_outcomes"])
+    columns = [c.name for c in contract.columns]
+    edited = counts.model_copy(update={"dataset": contract.name, "columns": columns})
+    with pytest.raises(TerminalError, match="identifiability is aggregate"):
+        agreements.check_contract(edited, contract)
 
 
 def test_an_agreement_is_about_its_own_dataset():

@@ -59,6 +59,7 @@ REASONS: dict[str, int] = {
     "exchange_mismatch": 73,
     "approval_pending": 74,
     "approval_refused": 75,
+    "small_cell_exposed": 76,
 }
 
 

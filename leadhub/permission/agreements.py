@@ -26,10 +26,13 @@ Purpose = Literal[
 ]
 
 
+Covers = Literal["justice_record", "consented_statement", "counts"]
+
+
 class LegalBasis(Facts):
     """Why this may leave: for which records, by which citation, and in words what that permits here."""
 
-    covers: Literal["justice_record", "consented_statement"]
+    covers: Covers
     citation: str = Field(min_length=3)
     permits: str
 
@@ -116,18 +119,20 @@ class Agreement(Signed):
     use_limits: list[str] = Field(min_length=1)
     legal_basis: list[LegalBasis] = Field(min_length=1)
     dataset: str = Field(pattern=_ID)
-    #: `own_ids`: rows say whom they mean by the partner's own numbers, and by nothing else; `none`: no rows
-    #: of persons
-    identifiability: Literal["own_ids", "none"]
+    #: `own_ids`: rows say whom they mean by the partner's own numbers, and by nothing else; `aggregate`:
+    #: rows are counts (`statistics`)
+    identifiability: Literal["own_ids", "aggregate"]
     columns: list[str] = Field(min_length=1)
     #: agency whose sealed ids the partner may have opened: its own, and no other
-    own_ids_of: str = Field(pattern=_ID)
+    own_ids_of: str | None = Field(default=None, pattern=_ID)
     #: feeds this partner may know of, with their as-of dates
     inputs: list[str] = Field(min_length=1)
     #: nights after which an input is too old to publish on
     stale_after_nights: int = Field(ge=1)
-    link_evidence: LinkEvidence
-    consent: ConsentRule
+    #: without it, nothing is joined by linkage
+    link_evidence: LinkEvidence | None = None
+    #: without it, no statement of a provider is told
+    consent: ConsentRule | None = None
     recipient: Recipient
     #: name of the notice that goes with every delivery
     notice: str | None = None
@@ -142,11 +147,16 @@ class Agreement(Signed):
             raise ValueError("id must be <partner>__<dataset>")
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("columns names a column twice")
-        if {b.covers for b in self.legal_basis} != {"justice_record", "consented_statement"}:
-            raise ValueError("legal_basis must cover justice_record and consented_statement")
+        covered, of_persons = {"counts"}, (self.own_ids_of, self.link_evidence, self.consent)
+        if self.identifiability == "own_ids":
+            covered = {"justice_record", "consented_statement"}
+        if {b.covers for b in self.legal_basis} != covered:
+            raise ValueError(f"legal_basis must cover {' and '.join(sorted(covered))}")
+        if {fact is not None for fact in of_persons} != {self.identifiability == "own_ids"}:
+            raise ValueError("own_ids_of, link_evidence and consent go with own_ids, and with it alone")
         return self
 
-    def basis(self, covers: Literal["justice_record", "consented_statement"]) -> str:
+    def basis(self, covers: Covers) -> str:
         """The citations for records of a kind, as the accounting writes them."""
         return "; ".join(b.citation for b in self.legal_basis if b.covers == covers)
 

@@ -237,10 +237,13 @@ def valid_at(
     Tables as in `judged`. Says what the consent allows; whether an agreement is in force is another matter.
     """
     told: dict[str, Any] = {"time_zone": time_zone, "episodes": episodes, "justice_events": justice_events}
+    asking = [a for a in agreements if a.consent is not None]
     found = [
-        judged(consents, clients, a, at=at, **told).with_columns(agreement=pl.lit(a.id)) for a in agreements
+        judged(consents, clients, a, at=at, **told).with_columns(agreement=pl.lit(a.id)) for a in asking
     ]
-    asked = pl.DataFrame([(a.partner, a.consent.category) for a in agreements], _ASKED, orient="row")
+    asked = pl.DataFrame(
+        [(a.partner, a.consent.category) for a in asking if a.consent], _ASKED, orient="row"
+    )
     unasked = _frame(consents).join(asked, on=list(_ASKED), how="anti")
     nobody = unasked.with_columns(
         agreement=pl.lit(None, pl.String), reasons=pl.lit(["not_asked_for"], pl.List(pl.String))

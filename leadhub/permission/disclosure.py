@@ -78,7 +78,7 @@ def own_clients(
     `clients`: the providers' state table; `pairs`: as `linkage.link` gives them.
     """
     evidence = agreement.link_evidence
-    least = evidence.min_bits if evidence.min_bits is not None else float("inf")
+    least = evidence.min_bits if evidence and evidence.min_bits is not None else float("inf")
     everyone = pl.DataFrame(pl.from_arrow(clients)).select("record_id", *_CLIENT)
     persons = pl.DataFrame(pl.from_arrow(crosswalk)).select("record_id", "feed", "person_id")
     mine = (

@@ -162,7 +162,8 @@ def digest(shown: Mapping[str, Any]) -> str:
 
 def markdown(shown: Mapping[str, Any], now: Standing) -> str:
     """The preview as two people read it."""
-    named = "named by the partner's own ids" if shown["identifiability"] == "own_ids" else "not in it"
+    own = shown["identifiability"] == "own_ids"
+    named = "named by the partner's own ids" if own else "counted, and in no row"
     lines = [
         f"**{shown['agreement']}**, version {shown['version']}, to **{shown['partner']}**",
         "",

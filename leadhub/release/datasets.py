@@ -56,7 +56,7 @@ def build(agreement: Agreement, sources: Sources) -> Disclosed:
             "agreement_invalid", f"[{agreement.id}] names a dataset that is none of {sorted(_BUILDERS)}"
         )
     builder, evidence = _BUILDERS[agreement.dataset]
-    agreed = agreement.link_evidence.kind
+    agreed = agreement.link_evidence.kind if agreement.link_evidence else "no"
     if evidence == "person" and agreed != "person":
         raise TerminalError(
             "agreement_invalid", f"[{agreement.id}] allows {agreed} links, its dataset joins by {evidence}"

@@ -33,6 +33,7 @@ NOTICES = {
 
 #: what the codes of status and decision columns say
 MEANINGS: dict[str, str] = {
+    "ALL": "The sum over every code of this column.",
     "REFERRED": "The officer referred the person to the programme.",
     "INELIGIBLE_RETURNED": "LEAD was not offered, for any reason.",
     "PARTICIPANT_DECLINED": "The person was offered diversion and declined it.",

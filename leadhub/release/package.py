@@ -56,7 +56,7 @@ class Package:
     the certificate that an encrypted delivery is for, where the agreement names one. `retention_days`:
     after which the partner must have destroyed the delivery; `acknowledge_within_days`: in which it must
     say that what was withdrawn is removed. `withdrawals_only`: keys to remove and no dataset, since the
-    licence does not allow more at this moment.
+    licence does not allow more at this moment. `aggregate`: rows are counts, and about nobody.
     """
 
     partner: str
@@ -82,6 +82,7 @@ class Package:
     sequence: int = 0
     previous_sequence: int | None = None
     withdrawals_only: bool = False
+    aggregate: bool = False
 
     @property
     def schema_version(self) -> str:

@@ -108,9 +108,9 @@ class Publication:
         ids in rows or changes. `stated`: columns that rest on a consent (`changes.diff`). The receipt's
         `status`: `staged`; `committed`: this state was delivered before; `unchanged`: another state of
         the same night of which this partner sees nothing, so the earlier release stands (a new number
-        would tell it that somebody's restrictions changed); `nothing_to_withdraw`, where withdrawals
-        alone were asked for (`shipment`). Run it again before `deliver` with restrictions
-        read at that moment: a state that has passed is then discarded.
+        would tell it that somebody's restrictions changed), or no count but what it has;
+        `nothing_to_withdraw`, where withdrawals alone were asked for (`shipment`). Run it again before
+        `deliver` with restrictions read at that moment: a state that has passed is then discarded.
         Raises: TerminalError `out_of_order` (a later night was delivered), `counts_differ`, and those of
         `package.build`; TransientError.
         """
@@ -143,6 +143,9 @@ class Publication:
                 if shipped is None:
                     self.store.discard_uncommitted()
                     return {"status": "nothing_to_withdraw", "partner": self.partner, "rows": 0}
+                if facts.aggregate and last and shipped.no_change:
+                    self.store.discard_uncommitted()
+                    return self._finish(last) | {"status": "unchanged"}
                 seen = _fingerprint(facts, found.rows)
                 if last and last.night == facts.night and self._fingerprint_of(last) == seen:
                     self.store.discard_uncommitted()

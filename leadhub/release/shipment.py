@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from leadhub.foundation.errors import TerminalError
 from leadhub.release import accounting, changes, encoding
 from leadhub.release.package import Package
 
@@ -37,11 +38,16 @@ class Shipment:
     accounted: pa.Table
     withdrawn: int
 
+    @property
+    def no_change(self) -> bool:
+        return self.changes is not None and not self.changes.num_rows
+
 
 def whole(package: Package, content: Content, held: pa.Table | None, *, stated: Sequence[str]) -> Shipment:
     """Every permitted row; changes against what is `held`, where that has the same columns.
 
-    `stated`: as in `changes.diff`. Raises: TerminalError `counts_differ`.
+    `stated`: as in `changes.diff`. Raises: TerminalError `counts_differ`; `state_invalid` where counts that
+    were shipped would change.
     """
     rows = as_kept(content.rows)
     accounted = _account(package, content.grounds, rows)
@@ -49,6 +55,12 @@ def whole(package: Package, content: Content, held: pa.Table | None, *, stated: 
     # where the columns changed, the partner loads the whole dataset
     if held is not None and held.schema.equals(rows.schema):
         changed = changes.diff(held, rows, key=package.key, stated=stated)
+        if package.aggregate and set(changed["op"].to_pylist()) - {"insert"}:
+            raise TerminalError(
+                "state_invalid",
+                f"counts of [{package.dataset}] have left and are others now; one could be taken from "
+                "the other; nothing was released; restore var/statistics",
+            )
     # also where it loads everything anew: what it had must go from wherever else it went
     gone = 0 if held is None else _withdrawn(package, held, rows, stated).num_rows
     return Shipment(rows, changed, rows, accounted, gone)
@@ -57,8 +69,9 @@ def whole(package: Package, content: Content, held: pa.Table | None, *, stated: 
 def withdrawals(
     package: Package, content: Content, held: pa.Table | None, *, stated: Sequence[str]
 ) -> Shipment | None:
-    """Keys of held rows that are no longer permitted, or of which a statement is not; None without any."""
-    if held is None:
+    """Keys of held rows that are no longer permitted, or of which a statement is not; None without any.
+    A count is about nobody: it is not taken back."""
+    if held is None or package.aggregate:
         return None
     rows = as_kept(content.rows)
     found = _withdrawn(package, held, rows, stated)
@@ -86,9 +99,10 @@ def _withdrawn(package: Package, held: pa.Table, rows: pa.Table, stated: Sequenc
 
 
 def _account(package: Package, grounds: pa.Table, rows: pa.Table) -> pa.Table:
+    """A line a row; none for counts, which identify nobody (45 CFR 164.502(d)(2), 164.514(a))."""
     return accounting.account(
         grounds,
-        shipped=rows.num_rows,
+        shipped=0 if package.aggregate else rows.num_rows,
         columns=[c.name for c in package.columns],
         purpose=package.purpose,
         night=package.night,

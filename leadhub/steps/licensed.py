@@ -18,13 +18,13 @@ from leadhub.identity import rekeying, sealing
 from leadhub.permission import agreements, consent, disclosure
 from leadhub.permission import frame as frames
 from leadhub.permission.agreements import Agreement
-from leadhub.release import datasets
+from leadhub.release import accounting, datasets
 from leadhub.release.approval import Terms
 from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package, schema_version
 from leadhub.release.publication import Identity
 from leadhub.release.shipment import Content
-from leadhub.steps import review, tables
+from leadhub.steps import review, statistics, tables
 from leadhub.steps.site import Site
 
 _CASEWORK = tuple(f.name for f in fields(Casework))
@@ -69,16 +69,7 @@ def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
     agreement, manifest = site.agreement(agreement_id), _night(site, night)
     facts = _facts(agreement)
     agreements.check_contract(agreement, facts)
-    covered = site.frame().feeds(agreement)
-    active = consent.active(
-        _provider_tables(site, manifest, "consents", covered),
-        _provider_tables(site, manifest, "clients", covered),
-        agreement,
-        at=clock.now(),
-        time_zone=site.settings.time_zone,
-        episodes=_provider_tables(site, manifest, "episodes", covered),
-        justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
-    )
+    active = _active(site, manifest, agreement)
     columns = _columns(agreement, facts)
     as_of = _as_of(manifest)
     package = Package(
@@ -102,6 +93,7 @@ def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
         recipient=agreement.recipient.fingerprint,
         retention_days=agreement.retention_days,
         acknowledge_within_days=agreement.acknowledge_within_days,
+        aggregate=agreement.identifiability == "aggregate",
     )
     identity = Identity(
         night=night,
@@ -111,6 +103,22 @@ def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
     )
     stated = tuple(c.name for c in columns if c.protection == Protection.PART2 and c.name not in facts.key)
     return Licensed(agreement, manifest, facts, active, package, identity, stated)
+
+
+def _active(site: Site, manifest: dict[str, Any], agreement: Agreement) -> pl.DataFrame:
+    """`consent.active` of this moment; empty where the agreement asks for no consent."""
+    if agreement.consent is None:
+        return pl.DataFrame()
+    covered = site.frame().feeds(agreement)
+    return consent.active(
+        _provider_tables(site, manifest, "consents", covered),
+        _provider_tables(site, manifest, "clients", covered),
+        agreement,
+        at=clock.now(),
+        time_zone=site.settings.time_zone,
+        episodes=_provider_tables(site, manifest, "episodes", covered),
+        justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
+    )
 
 
 def check(site: Site, licence: Licensed) -> None:
@@ -163,8 +171,11 @@ def _provider_tables(site: Site, manifest: dict[str, Any], name: str, covered: S
 
 
 def content(site: Site, licence: Licensed) -> Content:
-    """Permitted rows with sealed ids, and the grounds of each."""
+    """Permitted rows with sealed ids, and the grounds of each; or the counts made so far."""
     agreement, manifest, active = licence.agreement, licence.manifest, licence.active
+    if licence.package.aggregate:
+        counts = statistics.published(site, agreement.dataset, agreement.columns)
+        return Content(counts, accounting.GROUNDS.empty_table())
     covered = site.frame().feeds(agreement)
     casework = Casework(**{t: site.lake.read(t, manifest["tables"][t]) for t in _CASEWORK})
     permitted = disclosure.permit(pl.DataFrame(pl.from_arrow(casework.statements)), active, agreement)
@@ -189,13 +200,13 @@ def content(site: Site, licence: Licensed) -> Content:
 
 def opener(site: Site, licence: Licensed) -> Callable[[pa.Table], pa.Table]:
     """Opens the partner's own ids, and only those."""
-    agreement = licence.agreement
+    agency = licence.agreement.own_ids_of
     own = [c.name for c in licence.facts.of(Sensitivity.LOCAL_ID)]
 
     def open_ids(table: pa.Table) -> pa.Table:
         for place, name in enumerate(table.column_names):
-            if name in own:
-                opened = sealing.open_sealed(table.column(name), agreement.own_ids_of, site.keys)
+            if name in own and agency:
+                opened = sealing.open_sealed(table.column(name), agency, site.keys)
                 table = table.set_column(place, name, opened)
         return table
 
@@ -204,8 +215,10 @@ def opener(site: Site, licence: Licensed) -> Callable[[pa.Table], pa.Table]:
 
 def up_to_date(site: Site, agreement: Agreement) -> Callable[[pa.Table], pa.Table]:
     """Kept rows with the partner's own ids sealed under the newest key version."""
-    facts = _facts(agreement)
-    return lambda rows: rekeying.up_to_date(rows, facts, agency=agreement.own_ids_of, keys=site.keys)
+    facts, agency = _facts(agreement), agreement.own_ids_of
+    if agency is None:
+        return lambda rows: rows
+    return lambda rows: rekeying.up_to_date(rows, facts, agency=agency, keys=site.keys)
 
 
 def _dispute_file(site: Site, agreement: Agreement) -> DisputeFile | None:

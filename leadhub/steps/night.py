@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import review, seals
+from leadhub.steps import review, seals, statistics
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
+
+if TYPE_CHECKING:
+    from leadhub.casework import Casework, Inputs
 
 SCOPE = "night"
 _CASE = ("feed", "da_case_no")
@@ -30,7 +33,7 @@ def closed_feeds(site: Site, night: str) -> dict[str, Receipt]:
     return {f: r for f, r in closed.items() if r is not None}
 
 
-def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Any:
+def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Inputs:
     """Casework's inputs: state tables by contract kind, over all its feeds, and what `link` found."""
     from leadhub.casework import Inputs
 
@@ -58,33 +61,23 @@ def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Any:
 
 def reconcile(site: Site, night: str) -> Receipt:
     """One diversion record a referral, the statements behind it, and who disagrees."""
-    import polars as pl
-
     from leadhub import casework
-    from leadhub.casework import outcomes
-    from leadhub.casework.frames import Frames
 
     with lease(site.leases, "night"):
         done = site.lake.receipt(night, SCOPE, "reconcile")
         if done:
             return done
-        linked = site.lake.receipt(night, SCOPE, "link")
+        linked, closed = site.lake.receipt(night, SCOPE, "link"), closed_feeds(site, night)
         if linked is None:
             raise TerminalError("night_incomplete", f"night {night} is not linked yet")
-        told = inputs(site, closed_feeds(site, night), linked)
-        zone = site.settings.time_zone
-        found = casework.reconcile(told, night=night, time_zone=zone)
+        told = inputs(site, closed, linked)
+        found = casework.reconcile(told, night=night, time_zone=site.settings.time_zone)
         versions, rows, hashes = {}, {}, {}
         for name, table in found.tables().items():
             versions[name], rows[name] = site.lake.write(name, table), table.num_rows
             hashes[name] = content_hash(table)
             failpoints.reach("reconcile.between_tables")
-        new = seals.remember(site, night, found.seals)
-        if new:
-            named = [{name: seal[name] for name in _CASE} for seal in new]
-            cases = pl.DataFrame(named, schema=dict.fromkeys(_CASE, pl.String)).drop_nulls()
-            frames = Frames.of(told, night=night, time_zone=zone)
-            seals.count(site, night, outcomes.counted(frames, cases))
+        _keep(site, night, told, found, {feed: said["as_of"] for feed, said in closed.items()})
         receipt = {
             "status": "reconciled",
             "night": night,
@@ -93,6 +86,25 @@ def reconcile(site: Site, night: str) -> Receipt:
             "hashes": hashes,
         }
         return site.lake.put_receipt(night, SCOPE, "reconcile", receipt)
+
+
+def _keep(site: Site, night: str, told: Inputs, found: Casework, as_of: dict[str, str | None]) -> None:
+    """What outlives every table: seals, how sealed cases had ended, and tables of counts that are due."""
+    import polars as pl
+
+    from leadhub.casework import outcomes
+    from leadhub.casework.frames import Frames
+
+    new, due = seals.remember(site, night, found.seals), statistics.due(site, as_of)
+    if not new and not due:
+        return
+    frames = Frames.of(told, night=night, time_zone=site.settings.time_zone)
+    if new:
+        named = [{name: seal[name] for name in _CASE} for seal in new]
+        cases = pl.DataFrame(named, schema=dict.fromkeys(_CASE, pl.String)).drop_nulls()
+        seals.count(site, night, outcomes.counted(frames, cases))
+    for dataset, period in due:
+        statistics.make(site, night, dataset, period, frames, found.diversions)
 
 
 def content_hash(table: pa.Table) -> str:

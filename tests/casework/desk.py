@@ -43,7 +43,7 @@ _TYPES = {
 #: contract kind → table → ids (sealed) | facts
 LAYOUT = {
     "police": {
-        "persons": "person_no|",
+        "persons": "person_no|race_ethnicity",
         "arrests": "arrest_no person_no cjtn|arrested_at diverted charges_held_until",
         "charges": "arrest_no|charge_seq law_category",
         "referrals": (
@@ -144,7 +144,7 @@ class Desk:
     def referred(self, number: str, person: str = "ann", *, diverted: bool = True, **row) -> "Desk":
         """An arrest diversion: referral LR<number> of arrest A<number>."""
         at = moment(row.pop("contact_at", "2026-10-01T12:00:00"))
-        self.add("police", "persons", POLICE, person=person, person_no=f"M{number}")
+        self.add("police", "persons", POLICE, person=person, person_no=f"M{number}", race_ethnicity="WHITE")
         self.add(
             "police", "arrests", POLICE, arrest_no=f"A{number}", person_no=f"M{number}", cjtn=f"J{number}",
             arrested_at=at, diverted=diverted, charges_held_until=day("2026-10-31") if diverted else None,

@@ -1,5 +1,6 @@
 """A small county with its servers, and nights run on it in processes of their own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from leadhub.foundation import clock, openpgp
 from leadhub.foundation.settings import Settings
 from simulation.stage import Stage
 
-STATE = ("landing", "landing_keys", "lake", "ledger", "releases", "reports", "seals")
+STATE = ("landing", "landing_keys", "lake", "ledger", "releases", "reports", "seals", "statistics")
 PERSONS = 300
 
 
@@ -98,11 +99,11 @@ class Nights:
         return tables
 
 
-@pytest.fixture(scope="session")
-def nights(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("county")
+@contextlib.contextmanager
+def county(folder: Path, persons: int):
+    """A county of so many persons, before its first night, which was yesterday."""
     first = date.fromisoformat(clock.tonight("America/New_York")) - timedelta(days=1)
-    with Stage(folder / "var", persons=PERSONS, seed=11, night=first) as stage:
+    with Stage(folder / "var", persons=persons, seed=11, night=first) as stage:
         kept = dict(os.environ)
         os.environ.update(stage.environment())
         stage.prepare(1)
@@ -123,6 +124,12 @@ def nights(tmp_path_factory):
         log.close()
         os.environ.clear()
         os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def nights(tmp_path_factory):
+    with county(tmp_path_factory.mktemp("county"), PERSONS) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

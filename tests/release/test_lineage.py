@@ -13,6 +13,7 @@ from tests.release.test_datasets import DA, POLICE_BACK, build
 #: what else a code of a feed could have been
 OTHERWISE = {
     "referral_door": "SOCIAL_CONTACT",
+    "race_ethnicity": "BLACK",
     "not_offered_reason": "OTHER",
     "law_category": "F",
     "decision": "DECLINED",
