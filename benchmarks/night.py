@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,8 @@ import typer
 from benchmarks import floor
 from leadhub.foundation import clock, files
 from leadhub.foundation.settings import REPOSITORY, Settings
+from leadhub.steps import licensed
+from leadhub.steps.site import Site
 from simulation import closing, demo
 from simulation.approvers import approve_all
 from simulation.embedded_airflow import EmbeddedAirflow
@@ -46,6 +49,16 @@ class Memory(threading.Thread):
         self._stop_asked.set()
         self.join()
         return self.peak
+
+
+def gating(site: Site, night: str) -> float:
+    """Seconds that judging takes over all agreements: consents, seals, evidence, columns, grounds."""
+    began = time.perf_counter()
+    for agreement_id in site.agreements:
+        licence = licensed.prepare(site, agreement_id, night)
+        licensed.check(site, licence)
+        licensed.content(site, licence)
+    return time.perf_counter() - began
 
 
 def main(
@@ -78,6 +91,7 @@ def main(
             took = demo.run_night(airflow, feeds, partners, night, lambda done, total: None)
             peak = memory.stop()
             tasks = airflow.task_times(night)
+            judged = gating(site, night)
         finally:
             airflow.stop()
     linked = closing.linkage_quality(site, stage.county.truth(1), night)
@@ -87,6 +101,8 @@ def main(
         "floor_seconds": round(below, 2),
         "night_seconds": round(took, 2),
         "ratio": round(took / below, 2),
+        "gating_seconds": round(judged, 2),
+        "gating_share": round(judged / took, 4),
         "peak_memory_mib": round(peak),
         "task_seconds": tasks,
         "linkage": linked,
@@ -96,7 +112,7 @@ def main(
         print(f"{seconds:8.1f} s  {name}")
     print(
         f"night: {took:.1f} s, {took / below:.2f} times the floor ({below:.1f} s); "
-        f"peak {peak:,.0f} MiB (PSS)"
+        f"peak {peak:,.0f} MiB (PSS); judging what may leave: {judged:.2f} s, {judged / took:.1%} of it"
     )
 
 

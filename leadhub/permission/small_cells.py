@@ -70,19 +70,21 @@ class Shown:
 
 
 def shown(table: Table, *, least: int) -> Shown:
-    """The counts that may be shown. The coarsest and largest are tried first."""
-    small = _decisive(table, least)
+    """The counts that may be shown. The coarsest and largest come first; a group that cannot be shown as a
+    whole is halved, down to the single counts that cannot be shown with those before them."""
     large = np.flatnonzero(table.values >= least).tolist()
     order = sorted(large, key=lambda c: (_fineness(table.cells[c]), -table.values[c], table.cells[c]))
+    search = _Search(table, least)
     chosen: list[int] = []
-    counties = _explained(table, chosen, small, _first_guess(table, least), least)
-    if counties is None:
-        raise AssertionError("where nothing is shown, any county will do")
-    for cell in order:
-        found = _explained(table, [*chosen, cell], small, counties, least)
-        if found is not None:
-            chosen, counties = [*chosen, cell], found
-    return Shown({table.cells[c]: int(table.values[c]) for c in chosen}, counties)
+    groups = [order]
+    while groups:
+        group = groups.pop()
+        if search.explains([*chosen, *group]):
+            chosen += group
+        elif len(group) > 1:
+            half = len(group) // 2
+            groups += [group[half:], group[:half]]
+    return Shown({table.cells[c]: int(table.values[c]) for c in chosen}, search.alike(chosen))
 
 
 def exposed(table: Table, found: Shown, *, least: int) -> list[Cell]:
@@ -115,36 +117,41 @@ def _fineness(cell: Cell) -> int:
     return sum(code != ALL for code in cell)
 
 
-def _first_guess(table: Table, least: int) -> _Ints:
-    """Nobody at all, and `least` of each combination."""
-    return np.vstack([np.zeros(len(table.inner), np.int64), np.full(len(table.inner), least, np.int64)])
+class _Search:
+    """Counties found so far. One that would show much also would show less, so that none is given up."""
+
+    def __init__(self, table: Table, least: int):
+        self.table, self.least = table, least
+        self.to_be_empty, self.to_be_large = _decisive(table, least)
+        people = len(table.inner)
+        self.counties = np.vstack([np.zeros(people, np.int64), np.full(people, least, np.int64)])
+
+    def alike(self, cells: list[int]) -> _Ints:
+        """The counties that would show these cells as they are."""
+        same = self.counties @ self.table.sums[cells].T == self.table.values[cells]
+        return self.counties[same.all(axis=1)]
+
+    def explains(self, cells: list[int]) -> bool:
+        """Whether these cells, shown, leave each small one open; looks for the counties that it takes."""
+        known = self.alike(cells) @ self.table.sums.T
+        for empty, wanted in ((True, self.to_be_empty), (False, self.to_be_large)):
+            for cell in wanted:
+                if not (known[:, cell] == 0 if empty else known[:, cell] >= self.least).any():
+                    county = _county(self.table, cells, cell, None if empty else self.least)
+                    if county is None:
+                        return False
+                    self.counties = np.vstack([self.counties, county])
+                    known = np.vstack([known, self.table.sums @ county])
+        return True
 
 
-def _explained(
-    table: Table, chosen: list[int], small: tuple[_Ints, _Ints], known: _Ints, least: int
-) -> _Ints | None:
-    """Counties that show what is chosen, and between them leave each small cell open; None without them."""
-    pool = known[(known @ table.sums[chosen].T == table.values[chosen]).all(axis=1)]
-    for empty, cells in zip((True, False), small, strict=True):
-        for cell in cells:
-            reached = pool @ table.sums[cell]
-            if not (reached == 0 if empty else reached >= least).any():
-                county = _county(table, chosen, cell, None if empty else least)
-                if county is None:
-                    return None
-                pool = np.vstack([pool, county])
-    return pool
-
-
-def _county(table: Table, chosen: list[int], cell: int, least: int | None) -> _Ints | None:
-    """A county that shows what is chosen, with nobody in the cell, or at least so many; None without."""
+def _county(table: Table, cells: list[int], cell: int, least: int | None) -> _Ints | None:
+    """A county that shows `cells` as they are, with nobody in `cell`, or at least so many; None without."""
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    of_cell = table.sums[cell]
+    of_cell, shows = table.sums[cell], table.values[cells]
     low, high = (0, 0) if least is None else (least, np.inf)
-    same = (
-        [LinearConstraint(table.sums[chosen], table.values[chosen], table.values[chosen])] if chosen else []
-    )
+    same = [LinearConstraint(table.sums[cells], shows, shows)] if cells else []
     found = milp(
         np.zeros(len(of_cell)),
         integrality=np.ones(len(of_cell)),
