@@ -23,6 +23,7 @@ from leadhub import (
     cli_exchange,
     cli_keys,
     cli_linkage,
+    cli_operators,
     cli_opprl,
     cli_recalls,
     cli_release,
@@ -60,6 +61,7 @@ app.command("doctor")(cli_keys.doctor)
 app.add_typer(cli_keys.app, name="keys")
 app.command("accounting")(cli_accountability.accounting)
 app.command("breach")(cli_accountability.breach)
+app.command("operators")(cli_operators.operators)
 #: a pipe has no width: nothing may be cut off there
 console = Console(width=None if sys.stdout.isatty() else 160)
 
@@ -280,9 +282,11 @@ def docs() -> None:
 
 
 def main() -> None:
-    """Entry point: an error of ours is told in one line, with its exit code."""
+    """Entry point: what is run is written down, an error of ours told in one line with its exit code."""
+    command = typer.main.get_command(app)
+    cli_operators.attach(command)
     try:
-        app()
+        command()
     except LeadhubError as error:
         typer.secho(f"{error.reason}: {error.message}", err=True, fg="red")
         raise SystemExit(error.exit_code) from None

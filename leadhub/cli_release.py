@@ -6,7 +6,6 @@ beside the name that is given, so that one person with two names is seen in the 
 
 from __future__ import annotations
 
-import getpass
 import json
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ from rich.markdown import Markdown
 
 from connectors.base import connection_from_environment
 from leadhub.cli_linkage import console_width, table_of
+from leadhub.cli_operators import login
 
 if TYPE_CHECKING:
     from leadhub.release.approval import Role
@@ -87,7 +87,7 @@ def _answer(licence: str, role: Role, by: str) -> None:
     site = _site()
     seen = approvals.preview(site, licence, approvals.last_night(site))
     console.print(Markdown(seen["markdown"]))
-    who = f"{by.strip()} (login {getpass.getuser()})" if by.strip() else ""
+    who = f"{by.strip()} (login {login()})" if by.strip() else ""
     said = approvals.answer(site, licence, role, by=who, preview_sha256=seen["preview_sha256"])
     console.print(f"{said['agreement']} {said['version']}: {said['state']} by {said['by']}", markup=False)
     if role == "approved":

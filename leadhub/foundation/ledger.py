@@ -2,7 +2,8 @@
 
 ::
 
-    var/ledger/<partner>.jsonl     one canonical JSON object a line
+    var/ledger/<partner>.jsonl          one canonical JSON object a line
+    var/ledger/hub/operators.jsonl      of operators' accesses (`cli_operators`), alike
 
 One chain a partner, never a global one: a checkpoint handed to a partner must not tell it how busy the
 others are. An entry holds no value of a row: it names the release, and the hashes of its manifest and
@@ -30,7 +31,7 @@ from leadhub.foundation.errors import TerminalError, TransientError
 from leadhub.foundation.lease import lease
 
 Kind = Literal[
-    "intent", "committed", "superseded", "note", "proposed", "approved", "refused", "acknowledged"
+    "intent", "committed", "superseded", "note", "proposed", "approved", "refused", "acknowledged", "access"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 GENESIS = "0" * 64
@@ -62,6 +63,9 @@ class Entry:
     by: str | None = None
     subject_sha256: str | None = None
     preview_sha256: str | None = None
+    #: of an operator's access: the command, and the ids of the hub that it was about (JSON)
+    command: str | None = None
+    about: str | None = None
     seq: int = 0
     at: str = ""
     prev: str = GENESIS
@@ -211,10 +215,11 @@ def _lease(path: Path) -> Iterator[None]:
         yield
 
 
-def append(path: Path, entry: Entry) -> Entry:
+def append(path: Path, entry: Entry, *, repeated: bool = False) -> Entry:
     """Chain `entry` to the end; on return it is on the disk.
 
-    The same facts as the last entry's are not recorded twice: that is an append whose answer was lost.
+    The same facts as the last entry's are not recorded twice, unless they may be `repeated`: that is an
+    append whose answer was lost.
     What a crash left of an unfinished line is taken off, and a `note` says so.
     Raises: TransientError `disk_full`, `io_failed`, `lease_held`; the chain is whole in each case.
     TerminalError `ledger_broken`.
@@ -227,7 +232,12 @@ def append(path: Path, entry: Entry) -> Entry:
         if tail.torn:
             new.append(_chained(Entry("note", note=_repair(tail.torn)), position))
             position = Checkpoint(new[-1].seq, new[-1].hash)
-        known = tail.last is not None and tail.last.facts() == entry.facts() and entry.kind != "note"
+        known = (
+            tail.last is not None
+            and tail.last.facts() == entry.facts()
+            and entry.kind != "note"
+            and not repeated
+        )
         if not known:
             new.append(_chained(entry, position))
         # also where there is nothing new: the last write may have outlived an fsync that failed

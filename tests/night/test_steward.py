@@ -8,10 +8,12 @@ import sys
 
 import polars as pl
 import pytest
+import typer
 
 from connectors.base import connection_from_environment
-from leadhub import cli, cli_review
+from leadhub import cli, cli_operators, cli_review
 from leadhub.foundation.settings import Settings
+from leadhub.identity import sealing
 from leadhub.release import accounting
 from leadhub.steps import review, run_night
 from leadhub.steps.site import open_site
@@ -230,3 +232,57 @@ def _history_of(leadhub, nights, site, parted):
     assert f"1 delivered, {nights.night(1)}; replaced by that of {nights.night(2)}" in said
     code, said = leadhub("review", "history", "--since", "2099-01-01")
     assert (code, said.strip()) == (0, "No person id was merged, split or given back.")
+
+
+# who looked -------------------------------------------------------------------------------------------
+
+
+def test_every_command_on_the_hub_is_written_down_and_names_no_participant(leadhub, nights):
+    site = open_site(connection_from_environment, Settings(var=nights.var))
+    feed = site.feeds[CLINIC]
+    held = site.lake.night(nights.night(1))["feeds"][CLINIC]["tables"]["clients"]["version"]
+    sealed = site.lake.read(f"core_{CLINIC}__clients", held)["client_id"].slice(0, 2)
+    one, other = sealing.open_sealed(sealed, feed.agency, site.keys).to_pylist()
+    for number in (one, one, other):
+        leadhub("accounting", "--agency", feed.agency, "--local-id", number)
+    assert leadhub("drop", "release", CLINIC, "0000")[0] == 70, "what fails was tried all the same"
+    leadhub("quarantine", "show", CLINIC)
+    told = json.loads(leadhub("operators", "--json")[1])
+    assert [t["command"] for t in told] == [
+        *["accounting"] * 3,
+        "drop release",
+        "quarantine show",
+        "operators",
+    ]
+    assert {t["by"] for t in told} == {cli_operators.login()}
+    assert json.loads(told[3]["about"]) == {"feed": CLINIC, "drop": "0000"}
+    written = cli_operators.chain(Settings(var=nights.var)).read_text()
+    assert one not in written
+    assert other not in written
+    looked = json.loads(leadhub("operators", "--agency", feed.agency, "--local-id", one, "--json")[1])
+    assert [t["command"] for t in looked] == ["accounting", "accounting", "operators"]
+
+
+def test_what_cannot_be_written_down_does_not_run(leadhub, nights):
+    leadhub("status")
+    path = cli_operators.chain(Settings(var=nights.var))
+    path.write_text(path.read_text().replace('"status"', '"doctor"'))
+    code, said = leadhub("quarantine", "list")
+    assert code == 62
+    assert "unparsable_date" not in said
+
+
+def test_only_what_touches_no_state_goes_unwritten():
+    """Every command is written down or is named in the list of those that are not."""
+
+    def leaves(command, words=""):
+        below = getattr(command, "commands", None)
+        if below is None:
+            return {words}
+        return {leaf for n, c in below.items() for leaf in leaves(c, f"{words} {n}".strip())}
+
+    every = leaves(typer.main.get_command(cli.app))
+    assert every >= cli_operators.ELSEWHERE
+    assert {"accounting", "breach", "seals lift", "review decide", "keys rotate"} <= every - (
+        cli_operators.ELSEWHERE
+    )
