@@ -107,7 +107,8 @@ def facts(model: type[Contract]) -> TableFacts:
     if not set(key) <= names or not {r.column for r in references} <= names:
         raise ValueError(f"[{model.__name__}] names a key or reference that is no column")
     doc = " ".join((model.__doc__ or "").split())
-    return TableFacts(meta["table"], doc, key, tuple(columns), references)
+    cohort = meta.get("cohort", "")
+    return TableFacts(meta["table"], doc, key, tuple(columns), references, cohort)
 
 
 def tables_of(module: types.ModuleType) -> dict[str, type[Contract]]:

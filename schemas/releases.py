@@ -83,7 +83,11 @@ class DiversionStatus(Contract):
     status_on: date = told("Day of that statement", *STATED, LATEST, nullable=True)
 
     class Config(Contract.Config):
-        metadata = {"table": "diversion_status", "key": ["da_case_no", "da_defendant_id"]}
+        metadata = {
+            "table": "diversion_status",
+            "key": ["da_case_no", "da_defendant_id"],
+            "cohort": "OWN_CASES_ON_DIVERTED_ARRESTS",
+        }
 
 
 class ReferralOutcomes(Contract):
@@ -111,7 +115,11 @@ class ReferralOutcomes(Contract):
     da_decision_on: date = told("Day of that decision", "da.decisions", nullable=True)
 
     class Config(Contract.Config):
-        metadata = {"table": "referral_outcomes", "key": ["referral_no"]}
+        metadata = {
+            "table": "referral_outcomes",
+            "key": ["referral_no"],
+            "cohort": "OWN_REFERRALS",
+        }
 
 
 class ClientJusticeEvents(Contract):
@@ -156,6 +164,7 @@ class ClientJusticeEvents(Contract):
         metadata = {
             "table": "client_justice_events",
             "key": ["client_id", "event_type", "event_on", "law_category", "source"],
+            "cohort": "OWN_CLIENTS_WHO_AGREED",
         }
 
 
@@ -189,7 +198,11 @@ class ReferredPersons(Contract):
     )
 
     class Config(Contract.Config):
-        metadata = {"table": "referred_persons", "key": ["period", "race_ethnicity", "referral_status"]}
+        metadata = {
+            "table": "referred_persons",
+            "key": ["period", "race_ethnicity", "referral_status"],
+            "cohort": "ALL_PERSONS_REFERRED",
+        }
 
 
 def checked(models: Mapping[str, type[Contract]]) -> Mapping[str, type[Contract]]:

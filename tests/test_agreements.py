@@ -20,7 +20,7 @@ from tests.permission.agreement import agreement
 FOLDER = REPOSITORY / "agreements"
 ALL = agreements.load_all(FOLDER)
 EACH = pytest.mark.parametrize("held", ALL.values(), ids=ALL)
-OF_PERSONS = {name: held for name, held in ALL.items() if held.identifiability == "own_ids"}
+OF_PERSONS = {name: held for name, held in ALL.items() if held.identifiability == "identified_by_own_id"}
 
 
 def test_these_and_no_others():
@@ -180,7 +180,7 @@ CONSENT = agreement().consent.model_dump()
                 "identifiability": "aggregate",
                 "legal_basis": [{"covers": "counts", "citation": "the memorandum", "permits": "Counts."}],
             },
-            "with own_ids, and with it alone",
+            "counts have no",
         ),
         ({"columns": []}, "columns"),
         ({"columns": ["da_case_no", "da_case_no"]}, "columns"),
@@ -232,7 +232,8 @@ def test_counts_hold_nobody_s_own_ids():
     counts = ALL["policy_coordinating_group__referred_persons"]
     contract = facts(releases.RELEASES["referral_outcomes"])
     columns = [c.name for c in contract.columns]
-    edited = counts.model_copy(update={"dataset": contract.name, "columns": columns})
+    same = {"dataset": contract.name, "columns": columns, "cohort": contract.cohort}
+    edited = counts.model_copy(update=same)
     with pytest.raises(TerminalError, match="identifiability is aggregate"):
         agreements.check_contract(edited, contract)
 
@@ -263,3 +264,40 @@ def test_the_json_schema_refuses_unknown_keys():
     assert set(schema["properties"]) == set(
         yaml.safe_load((FOLDER / "police__referral_outcomes.yaml").read_text())
     )
+
+
+@pytest.mark.parametrize(
+    ("profile", "purpose", "columns", "said"),
+    [
+        ("limited_dataset", "PROGRAMME_EVALUATION", ["quarter", "arrested_on"], None),
+        ("limited_dataset", "CARE_COORDINATION", ["quarter", "arrested_on"], "PROGRAMME_EVALUATION"),
+        ("safe_harbor", "PROGRAMME_EVALUATION", ["quarter"], None),
+        ("safe_harbor", "PROGRAMME_EVALUATION", ["quarter", "arrested_on"], "no dates"),
+        ("identified_by_own_id", "CARE_COORDINATION", ["quarter"], "its own ids are []"),
+    ],
+)
+def test_what_a_profile_allows(profile, purpose, columns, said):
+    class Arrests(Contract):
+        """Arrests, nobody's number among them."""
+
+        quarter: str = releases.told("Quarter", "police.arrests.arrested_at")
+        arrested_on: date = releases.told("Day", "police.arrests.arrested_at", nullable=True)
+
+        class Config(Contract.Config):
+            metadata = {"table": "diversion_status", "key": ["quarter"], "cohort": agreement().cohort}
+
+    edited = agreement().model_copy(
+        update={"identifiability": profile, "purpose": purpose, "columns": columns}
+    )
+    if said is None:
+        agreements.check_contract(edited, facts(Arrests))
+    else:
+        with pytest.raises(TerminalError, match="agreement_invalid") as caught:
+            agreements.check_contract(edited, facts(Arrests))
+        assert said in caught.value.message
+
+
+def test_an_agreement_says_which_rows_its_dataset_has():
+    contract = facts(releases.RELEASES["diversion_status"])
+    with pytest.raises(TerminalError, match="is about EVERYBODY, its dataset about OWN_CASES"):
+        agreements.check_contract(agreement(cohort="EVERYBODY"), contract)

@@ -95,13 +95,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class TableFacts:
-    """One table of a contract. `key` columns identify a row at its source."""
+    """One table of a contract. `key` columns identify a row at its source. `cohort`: of a release, which
+    rows there are."""
 
     name: str
     description: str
     key: tuple[str, ...]
     columns: tuple[ColumnFacts, ...]
     references: tuple[Reference, ...] = ()
+    cohort: str = ""
 
     @property
     def holds_persons(self) -> bool:

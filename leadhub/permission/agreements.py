@@ -26,6 +26,10 @@ Purpose = Literal[
 ]
 
 
+#: `identified_by_own_id`: rows say whom they mean by the partner's own numbers, and by nothing else;
+#: `limited_dataset`: by nobody's, dates may stand (45 CFR 164.514(e)); `safe_harbor`: nor dates
+#: (164.514(b)(2)(i)(C)); `aggregate`: rows are counts (`statistics`)
+Identifiability = Literal["identified_by_own_id", "limited_dataset", "safe_harbor", "aggregate"]
 Covers = Literal["justice_record", "consented_statement", "counts"]
 
 
@@ -119,9 +123,9 @@ class Agreement(Signed):
     use_limits: list[str] = Field(min_length=1)
     legal_basis: list[LegalBasis] = Field(min_length=1)
     dataset: str = Field(pattern=_ID)
-    #: `own_ids`: rows say whom they mean by the partner's own numbers, and by nothing else; `aggregate`:
-    #: rows are counts (`statistics`)
-    identifiability: Literal["own_ids", "aggregate"]
+    #: which rows, in the word of the dataset's contract
+    cohort: str
+    identifiability: Identifiability
     columns: list[str] = Field(min_length=1)
     #: agency whose sealed ids the partner may have opened: its own, and no other
     own_ids_of: str | None = Field(default=None, pattern=_ID)
@@ -148,12 +152,15 @@ class Agreement(Signed):
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("columns names a column twice")
         covered, of_persons = {"counts"}, (self.own_ids_of, self.link_evidence, self.consent)
-        if self.identifiability == "own_ids":
+        if self.identifiability != "aggregate":
             covered = {"justice_record", "consented_statement"}
         if {b.covers for b in self.legal_basis} != covered:
             raise ValueError(f"legal_basis must cover {' and '.join(sorted(covered))}")
-        if {fact is not None for fact in of_persons} != {self.identifiability == "own_ids"}:
-            raise ValueError("own_ids_of, link_evidence and consent go with own_ids, and with it alone")
+        given = [fact is not None for fact in of_persons]
+        if self.identifiability == "identified_by_own_id" and not all(given):
+            raise ValueError("rows identified_by_own_id need own_ids_of, link_evidence and consent")
+        if self.identifiability == "aggregate" and any(given):
+            raise ValueError("counts have no own_ids_of, link_evidence or consent")
         return self
 
     def basis(self, covers: Covers) -> str:
@@ -218,12 +225,12 @@ def check_contract(agreement: Agreement, contract: TableFacts) -> None:
     lacking = [k for k in contract.key if k not in agreement.columns]
     if lacking:
         raise TerminalError("agreement_invalid", f"[{agreement.id}] columns lacks the key: {lacking}")
-    own = [c.name for c in contract.of(Sensitivity.LOCAL_ID) if c.name in agreement.columns]
-    if (agreement.identifiability == "own_ids") != bool(own):
+    if agreement.cohort != contract.cohort:
         raise TerminalError(
             "agreement_invalid",
-            f"[{agreement.id}] identifiability is {agreement.identifiability}, but its own ids are {own}",
+            f"[{agreement.id}] is about {agreement.cohort}, its dataset about {contract.cohort}",
         )
+    _check_profile(agreement, contract)
     protected = [
         c.name for c in contract.columns if c.protection == Protection.PART2 and c.name in agreement.columns
     ]
@@ -231,6 +238,28 @@ def check_contract(agreement: Agreement, contract: TableFacts) -> None:
         raise TerminalError(
             "agreement_invalid",
             f"[{agreement.id}] columns {protected} may carry Part 2 data; name a notice (42 CFR 2.32)",
+        )
+
+
+def _check_profile(agreement: Agreement, contract: TableFacts) -> None:
+    told = [c for c in contract.columns if c.name in agreement.columns]
+    own = [c.name for c in told if c.sensitivity == Sensitivity.LOCAL_ID]
+    dates = [c.name for c in told if c.type in ("date", "timestamp")]
+    identified = agreement.identifiability == "identified_by_own_id"
+    if identified != bool(own):
+        raise TerminalError(
+            "agreement_invalid",
+            f"[{agreement.id}] identifiability is {agreement.identifiability}, but its own ids are {own}",
+        )
+    if agreement.identifiability == "safe_harbor" and dates:
+        raise TerminalError(
+            "agreement_invalid",
+            f"[{agreement.id}] identifiability is safe_harbor, which has no dates but years: {dates}",
+        )
+    # 45 CFR 164.514(e)(3): research, public health, health care operations
+    if agreement.identifiability == "limited_dataset" and agreement.purpose != "PROGRAMME_EVALUATION":
+        raise TerminalError(
+            "agreement_invalid", f"[{agreement.id}] purpose of a limited_dataset is PROGRAMME_EVALUATION"
         )
 
 

@@ -129,6 +129,7 @@ def preview(
         "purpose": package.purpose,
         "legal_basis": package.legal_basis,
         "night": package.night,
+        "cohort": agreement["cohort"],
         "identifiability": agreement["identifiability"],
         "encrypted": package.encrypt,
         "notice": package.notice,
@@ -162,12 +163,14 @@ def digest(shown: Mapping[str, Any]) -> str:
 
 def markdown(shown: Mapping[str, Any], now: Standing) -> str:
     """The preview as two people read it."""
-    own = shown["identifiability"] == "own_ids"
-    named = "named by the partner's own ids" if own else "counted, and in no row"
+    named = {
+        "identified_by_own_id": "named by the partner's own ids",
+        "aggregate": "counted, and in no row",
+    }.get(shown["identifiability"], f"in a {shown['identifiability']}")
     lines = [
         f"**{shown['agreement']}**, version {shown['version']}, to **{shown['partner']}**",
         "",
-        f"Purpose {shown['purpose']}; {shown['legal_basis']}.",
+        f"Purpose {shown['purpose']}; {shown['legal_basis']}. Rows: {shown['cohort']}.",
         f"Persons are {named}; {'encrypted' if shown['encrypted'] else 'not encrypted'}; "
         f"notice {shown['notice'] or 'none'}.",
         "",

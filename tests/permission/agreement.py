@@ -35,7 +35,8 @@ def agreement(**changed) -> Agreement:
             {"covers": "consented_statement", "citation": "42 CFR 2.31", "permits": "Statements."},
         ],
         "dataset": "diversion_status",
-        "identifiability": "own_ids",
+        "cohort": "OWN_CASES_ON_DIVERTED_ARRESTS",
+        "identifiability": "identified_by_own_id",
         "columns": [
             "da_case_no",
             "da_defendant_id",

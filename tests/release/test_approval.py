@@ -65,7 +65,7 @@ def test_the_notice_and_the_columns_belong_to_what_is_approved():
 
 def test_a_preview_counts_and_names_no_value():
     state = (("DA-1", "ENROLLED"), ("DA-2", "NO_INFORMATION"))
-    facts = {"identifiability": "own_ids", "columns": ["case_no"]}
+    facts = {"cohort": "OWN_CASES", "identifiability": "identified_by_own_id", "columns": ["case_no"]}
     shown = approval.preview(
         PACKAGE, content(state), None, None, agreement=facts, stated=["diversion_status"]
     )

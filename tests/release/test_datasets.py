@@ -27,7 +27,7 @@ from tests.permission.agreement import AT, active
 ALL = agreements.load_all(REPOSITORY / "agreements")
 DA, POLICE_BACK = ALL["district_attorney__diversion_status"], ALL["police__referral_outcomes"]
 EVENTS = ALL["harbor_case_management__client_justice_events"]
-OF_PERSONS = {name: held for name, held in ALL.items() if held.identifiability == "own_ids"}
+OF_PERSONS = {name: held for name, held in ALL.items() if held.identifiability == "identified_by_own_id"}
 RECIPIENTS = {DA.id: "district_attorney", POLICE_BACK.id: "police"}
 
 
