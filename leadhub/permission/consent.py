@@ -16,6 +16,7 @@ A line is one recipient × category of a signed document. It does not count wher
   `signer_not_sufficient`, `known_false`: deficient on its face, or false (42 CFR 2.31(c)). What the form
   leaves out is asked of Part 2 papers and Part 2 clients alone.
 - `type_not_sufficient`, `other_purpose`: the agreement asks for another.
+- `no_proceeding`: a consent for a proceeding that names none, as a social contact has none (42 CFR 2.35).
 
 `consent_reasons.yaml` holds what each means, with its citation.
 """
@@ -123,7 +124,8 @@ def judged(
         "signer_not_sufficient": formal & pl.col("signer").is_in(law().insufficient_signers),
         "tpo_statement_missing": (pl.col("consent_type") == "PART2_TPO") & ~stated,
         "known_false": pl.col("known_false"),
-        "type_not_sufficient": ~pl.col("consent_type").is_in(types) | unnamed,
+        "type_not_sufficient": ~pl.col("consent_type").is_in(types),
+        "no_proceeding": unnamed,
         "other_purpose": ~pl.col("purpose").is_in(rule.purposes),
     }
     named = (pl.col("recipient") == agreement.partner) & (pl.col("info_category") == rule.category)

@@ -56,6 +56,7 @@ def reasons(desk: Desk, at: datetime = AT) -> list[list[str]]:
         ({"consent_type": "PART2_TPO"}, ["tpo_statement_missing", "type_not_sufficient"]),
         ({"consent_type": "PART2_TPO", "tpo_statement": True}, ["type_not_sufficient"]),
         ({"expires_on": None, "expiry_event": "END_OF_TREATMENT"}, ["end_unknown"]),
+        ({"consent_type": "PART2_CJ_2_35"}, ["no_proceeding"]),
     ],
 )
 def test_reasons_of_a_line(line, expected):
@@ -82,7 +83,7 @@ def test_every_reason_is_explained_with_its_law():
         "purpose": "PAYMENT",
     }
     signers = {"signer": None}, {"signer": "PARENT"}
-    ends = {}, {"expires_on": day("2026-01-01")}
+    ends = {}, {"expires_on": day("2026-01-01")}, {"consent_type": "PART2_CJ_2_35"}
     seen = {
         reason
         for who in signers
