@@ -47,12 +47,25 @@ def listed(site: Site) -> list[dict[str, Any]]:
     return rows
 
 
+def abandoned(site: Site) -> list[str]:
+    """partner/dataset of what was delivered under an agreement whose file is gone. Nothing can be withdrawn
+    there: the file says where to."""
+    known = {(a.partner, a.dataset) for a in site.agreements.values()}
+    delivered = {
+        (chain.stem, str(entry.dataset))
+        for chain in (site.settings.var / "ledger").glob("*.jsonl")
+        for entry in ledger.entries(chain)
+        if entry.kind == "committed"
+    }
+    return [f"{partner}/{dataset}" for partner, dataset in sorted(delivered - known)]
+
+
 def collect(site: Site) -> Receipt:
     """Take what partners acknowledge out of their inboxes into their ledgers. An answer that cannot be read
     stays where it is, and is told of.
 
-    Receipt: `taken`, `refused` (file and rule), `overdue` (partner/dataset/sequence), `text` for the
-    stewards where something waits for them. Raises: TransientError.
+    Receipt: `taken`, `refused` (file and rule), `overdue` (partner/dataset/sequence), `abandoned`, `text`
+    for the stewards where something waits for them. Raises: TransientError.
     """
     from connectors.sftp import Outbox
 
@@ -84,19 +97,23 @@ def collect(site: Site) -> Receipt:
     kept = [
         f"{r['partner']}/{r['dataset']}/{r['sequence']:06d}" for r in rows if r["state"] == "NOT_REMOVED"
     ]
+    gone = abandoned(site)
     return {
         "status": "collected",
         "taken": taken,
         "refused": refused,
         "overdue": overdue,
-        "text": _text(refused, overdue, kept),
+        "abandoned": gone,
+        "text": _text(refused, overdue, kept, gone),
     }
 
 
-def _text(refused: list[str], overdue: list[str], kept: list[str]) -> str:
-    lines = [
-        *([f"recalls not acknowledged in time: {', '.join(overdue)}. Ask the partner."] if overdue else []),
-        *([f"recalls that a partner did not carry out: {', '.join(kept)}. Speak with it."] if kept else []),
-        *(f"an acknowledgement cannot be read: {r}" for r in refused),
-    ]
-    return "\n".join(lines)
+def _text(refused: list[str], overdue: list[str], kept: list[str], gone: list[str]) -> str:
+    told = {
+        "recalls not acknowledged in time: {}. Ask the partner.": overdue,
+        "recalls that a partner did not carry out: {}. Speak with it.": kept,
+        "delivered, and the agreement's file is gone: {}. No revocation or seal reaches that partner: put "
+        "the file back, with a last day that is past if nothing more is to leave.": gone,
+    }
+    lines = [sentence.format(", ".join(which)) for sentence, which in told.items() if which]
+    return "\n".join([*lines, *(f"an acknowledgement cannot be read: {r}" for r in refused)])

@@ -1,6 +1,7 @@
 """What was withdrawn is asked after until the partner says that it is gone."""
 
 import json
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -136,6 +137,19 @@ def test_after_ten_days_it_is_overdue_and_stewards_hear_of_it(nights, site, monk
     assert {r["state"] for r in json.loads(shown.output) if r["partner"] == DA} == {"overdue"}
     answer(nights)
     assert "1 acknowledged now" in CliRunner().invoke(app, ["recalls", "collect"]).output
+
+
+def test_an_agreement_whose_file_is_gone_is_told_of_every_day(nights, site, tmp_path):
+    assert recalls.abandoned(site) == []
+    shutil.copytree(site.settings.agreements, tmp_path / "agreements")
+    (tmp_path / "agreements" / f"{DA}__{DATASET}.yaml").unlink()
+    edited = open_site(
+        connection_from_environment, Settings(var=nights.var, agreements=tmp_path / "agreements")
+    )
+    for _ in range(2):
+        said = recalls.collect(edited)
+        assert said["abandoned"] == [f"{DA}/{DATASET}"]
+        assert "put the file back" in said["text"]
 
 
 def test_a_later_acknowledgement_speaks_for_the_earlier_ones(nights, site):
