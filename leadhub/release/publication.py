@@ -17,7 +17,6 @@ sealed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -31,24 +30,13 @@ from leadhub.foundation.errors import TerminalError, TransientError
 from leadhub.foundation.lease import lease
 from leadhub.foundation.ledger import Entry
 from leadhub.release import accounting, encoding, package, shipment
+from leadhub.release.channel import Channel
 from leadhub.release.package import Package
 from leadhub.release.shipment import Content, Shipment
 from leadhub.release.store import Latest, Store
 
 Receipt = dict[str, Any]
 NEVER_ARRIVED = "given up for a newer state; the outbox does not hold it"
-
-
-@dataclass(frozen=True)
-class Channel:
-    """The partner's outbox.
-
-    `deliver(folder, remote)` makes the folder visible under that name, all at once. `read(remote)`
-    gives the bytes of a remote file, None where there is none. Both raise TransientError.
-    """
-
-    deliver: Callable[[Path, str], object]
-    read: Callable[[str], bytes | None]
 
 
 @dataclass(frozen=True)
@@ -250,30 +238,8 @@ class Publication:
             self._commit(replace(intent, manifest_sha256=arrived))
 
     def _arrived(self, intent: Entry) -> str | None:
-        """SHA-256 of the manifest in the outbox where it is this delivery's, None where there is none."""
-        remote = self._remote(intent)
-        theirs = self.channel.read(f"{remote}/{package.MANIFEST}")
-        if theirs is None:
-            return None
-        digest = files.sha256_bytes(theirs)
-        if digest != intent.manifest_sha256 and not self._is_ours(theirs, intent):
-            raise TerminalError(
-                "state_invalid",
-                f"the outbox holds another delivery as [{remote}]; find out whose, and move it away",
-            )
-        return digest
-
-    def _is_ours(self, theirs: bytes, intent: Entry) -> bool:
-        """Delivered before this state was restored from a backup: our signature, the same plaintext."""
-        local = self.store.release(intent) / "package" / package.MANIFEST
-        signature = self.channel.read(f"{self._remote(intent)}/{package.SIGNATURE}")
-        if signature is None or not local.exists():
-            return False
-        try:
-            openpgp.verify_detached(theirs, signature, self._certificate)
-        except TerminalError:
-            return False
-        return package.same_content(json.loads(theirs), files.read_json(local))
+        package_of_it = self.store.release(intent) / "package"
+        return self.channel.arrived(intent, self._remote(intent), package_of_it, self._certificate)
 
     def _staged(self, release_id: str) -> Path:
         release = self.store.folder / f"{self.store.next_sequence():06d}_{release_id}"

@@ -15,7 +15,8 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.permission import agreements
 from leadhub.permission.agreements import Agreement
 from leadhub.release import checkpoints
-from leadhub.release.publication import Channel, Publication
+from leadhub.release.channel import Channel
+from leadhub.release.publication import Publication
 from leadhub.steps import approvals, licensed
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.licensed import Licensed

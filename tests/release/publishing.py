@@ -15,8 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from leadhub.foundation import ledger, openpgp
+from leadhub.release.channel import Channel
 from leadhub.release.package import Package
-from leadhub.release.publication import Channel, Identity, Publication, Receipt
+from leadhub.release.publication import Identity, Publication, Receipt
 from leadhub.release.shipment import Content
 from tests.release.dataset import PACKAGE, table
 

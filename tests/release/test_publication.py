@@ -20,7 +20,7 @@ from leadhub.foundation import failpoints, files, ledger, openpgp
 from leadhub.foundation.errors import TerminalError, TransientError
 from leadhub.foundation.lease import lease
 from leadhub.release import accounting, changes, encoding, package
-from leadhub.release.publication import Channel
+from leadhub.release.channel import Channel
 from tests.release.dataset import COLUMNS, PACKAGE
 from tests.release.publishing import STATES, Office, content, identity, office, opened, sealed
 
