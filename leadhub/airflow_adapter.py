@@ -145,7 +145,8 @@ class Question(HITLOperator):
     def __init__(self, *, agreement_id: str, role: str, **named: Any) -> None:
         self.agreement_id, self.role = agreement_id, role
         super().__init__(
-            subject=f"{_OPTIONS[role]} what leaves under {agreement_id}?",
+            # a list of questions shows but the first words
+            subject=f"{agreement_id}: {_OPTIONS[role].lower()} what leaves?",
             options=[_OPTIONS[role], _REFUSE],
             response_timeout=ANSWER_WITHIN,
             **named,

@@ -140,6 +140,7 @@ def preview(
         "columns_gone": [c for c in known if c not in names],
         "rows": rows.num_rows,
         "persons": len(set(content.grounds["person_id"].to_pylist())),
+        "counts_shown": _counts_shown(package, rows),
         "resting_on_consent": len(content.grounds) - content.grounds["consent_id"].null_count,
         "rows_before": None if held is None else held.num_rows,
         "changes": None
@@ -147,6 +148,12 @@ def preview(
         else {op: steps.count(op) for op in documents.OPERATIONS},
         "facts_changed": _changed(before, agreement),
     }
+
+
+def _counts_shown(package: Package, rows: pa.Table) -> int | None:
+    """Cells with a count; None where rows are of persons."""
+    counts = [c.name for c in package.columns if c.name not in package.key]
+    return rows.num_rows - sum(rows[c].null_count for c in counts) if package.aggregate else None
 
 
 def _changed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
@@ -174,8 +181,7 @@ def markdown(shown: Mapping[str, Any], now: Standing) -> str:
         f"Persons are {named}; {'encrypted' if shown['encrypted'] else 'not encrypted'}; "
         f"notice {shown['notice'] or 'none'}.",
         "",
-        f"- **{shown['rows']:,} rows** about {shown['persons']:,} persons; "
-        f"{shown['resting_on_consent']:,} rest on a person's consent",
+        _content(shown),
         f"- {_difference(shown)}",
     ]
     if shown["facts_changed"]:
@@ -189,6 +195,15 @@ def markdown(shown: Mapping[str, Any], now: Standing) -> str:
         lines.append(f"| {column['name']} | {column['protection']} | {new} |")
     lines += [f"| {name} | | no longer sent |" for name in shown["columns_gone"]]
     return "\n".join(lines)
+
+
+def _content(shown: Mapping[str, Any]) -> str:
+    if shown["counts_shown"] is not None:
+        return f"- **{shown['rows']:,} counts**, of which {shown['counts_shown']:,} are shown"
+    return (
+        f"- **{shown['rows']:,} rows** about {shown['persons']:,} persons; "
+        f"{shown['resting_on_consent']:,} rest on a person's consent"
+    )
 
 
 def _difference(shown: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ A county large enough that some counts are shown; its last quarter closes on the
 
 import csv
 import io
+import re
 import shutil
 from datetime import date, timedelta
 
@@ -17,6 +18,7 @@ from scipy.optimize import linprog
 from connectors.base import connection_from_environment
 from leadhub.foundation import files, ledger, openpgp
 from leadhub.foundation.settings import Settings
+from leadhub.steps import approvals
 from leadhub.steps.site import open_site
 from schemas import codes
 from tests.night.conftest import county
@@ -162,6 +164,9 @@ def test_nobody_stands_in_it_and_nothing_comes_where_nothing_is_new(two_nights):
     assert all(pl.read_parquet(path).is_empty() for path in held)
     kept = files.read_json(next((nights.var / "statistics" / DATASET).glob("*.json")))
     assert set(kept) == {"dataset", "period", "night", "rows"}
+    site = open_site(connection_from_environment, Settings(var=nights.var, agreements=agreements))
+    seen = approvals.preview(site, f"{PARTNER}__{DATASET}", nights.night(2))["markdown"]
+    assert re.search(r"\*\*\d+ counts\*\*, of which [1-9]\d* are shown", seen)
     assert nights.run(3, agreements=agreements) == 0
     assert len(delivered(nights)) == 2
     told = [e.kind for e in ledger.entries(nights.var / "ledger" / f"{PARTNER}.jsonl")]
