@@ -261,7 +261,7 @@ def ledger_verify(
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.jsonl"))) or "none yet"
         raise TerminalError("state_invalid", f"there is no ledger of that partner; there are: {known}")
     settings = site_settings.load()
-    keys = key_ring.of_state(settings.root_key, settings.key_state)
+    keys = key_ring.of_state(settings.root_key, settings.key_state, settings.wrapping)
     seen = checkpoints.read(checkpoint.read_bytes(), partner, keys) if checkpoint else None
     found = ledger.verify(path, seen)
     until = f", as the checkpoint of entry {seen.seq} saw it" if seen else ""

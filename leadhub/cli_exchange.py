@@ -157,7 +157,7 @@ def open_(
     opened = exchange.open_files(
         paths,
         settings=site,
-        keys=key_ring.of_state(site.root_key, site.key_state),
+        keys=key_ring.of_state(site.root_key, site.key_state, site.wrapping),
         schema=schemas.load(schema) if schema else schemas.person(),
         fingerprint=fingerprint,
         secret_key=key,

@@ -23,7 +23,7 @@ console = Console(width=console_width())
 def init() -> None:
     """Make the root key and the hub's OpenPGP keys where there are none."""
     settings = site_settings.load()
-    key_ring.load(settings.root_key, create=True)
+    key_ring.load(settings.root_key, settings.wrapping, create=True)
     for path, owner in (
         (settings.signing_key, f"leadhub releases <{settings.steward_contact}>"),
         (settings.decryption_key, f"leadhub drops <{settings.steward_contact}>"),
@@ -33,7 +33,7 @@ def init() -> None:
         certificate = openpgp.certificate(path)
         files.write_bytes(path.with_suffix(".asc"), certificate, mode=0o644)
         console.print(f"{path.stem}: {openpgp.fingerprint(certificate)}")
-    ring = key_ring.of_state(settings.root_key, settings.key_state)
+    ring = key_ring.of_state(settings.root_key, settings.key_state, settings.wrapping)
     files.write_bytes(
         settings.root_key.with_name("checkpoint.pub"), checkpoints.public_key(ring), mode=0o644
     )
@@ -54,7 +54,8 @@ def doctor() -> None:
     console.print(table)
     console.print(f"{version}; its FIPS provider is {'active' if fips else 'not active'}")
     site = open_site(connection_from_environment)
-    console.print(f"root key: version {site.keys.version}, matches this state")
+    kept = site.settings.wrapping.describe(site.settings.root_key.read_text())
+    console.print(f"root key: version {site.keys.version}, matches this state; {kept}")
     console.print(f"feeds: {', '.join(site.feeds)}")
     console.print(f"agreements: {', '.join(site.agreements)}")
     nights = site.lake.nights()
@@ -75,7 +76,8 @@ def split(
     count: Annotated[int, typer.Option("--shares", help="how many there are")] = 5,
 ) -> None:
     """Split the root key. Print each share for one officer, then delete the files."""
-    keys = key_ring.load(site_settings.load().root_key)
+    settings = site_settings.load()
+    keys = key_ring.load(settings.root_key, settings.wrapping)
     made = shares.split(keys, needed, count)
     if folder.exists():
         raise TerminalError("state_invalid", f"[{folder.name}] is there already; name a new folder")
@@ -105,9 +107,21 @@ def combine(
     known_state = settings.key_state.check.exists()
     if known_state:
         keys = key_ring.verify(keys, settings.key_state)
-    files.write_bytes(settings.root_key, keys.root.hex().encode() + b"\n")
+    key_ring.store(settings.root_key, keys.root, settings.wrapping)
     known = "the one this state was made with" if known_state else "not yet compared with a state"
     console.print(f"root key restored (check value {keys.check_value()}), {known}")
+
+
+@app.command()
+def wrap() -> None:
+    """Keep the same root key as the settings now say: under a passphrase, in Vault, in a cloud's KMS."""
+    settings = site_settings.load()
+    keys = key_ring.load(settings.root_key, settings.wrapping)
+    if settings.key_state.check.exists():
+        keys = key_ring.verify(keys, settings.key_state)
+    key_ring.store(settings.root_key, keys.root, settings.wrapping)
+    kept = settings.wrapping.describe(settings.root_key.read_text())
+    console.print(f"root key (check value {keys.check_value()}): {kept}. Destroy older copies of its file.")
 
 
 @app.command()

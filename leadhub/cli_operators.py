@@ -88,7 +88,7 @@ def _record(command: str, given: dict[str, Any]) -> None:
 
 
 def _subject(chosen: settings.Settings, agency: str, local_id: str) -> str:
-    key = key_ring.load(chosen.root_key).derive("operators")
+    key = key_ring.load(chosen.root_key, chosen.wrapping).derive("operators")
     return hmac.new(key, f"{agency}|{local_id}".encode(), "sha256").hexdigest()
 
 

@@ -66,7 +66,7 @@ class Stage:
     # keys -----------------------------------------------------------------------------------------
 
     def _keys(self) -> None:
-        keys.load(self.settings.root_key, create=True)
+        keys.load(self.settings.root_key, self.settings.wrapping, create=True)
         for path, owner in (
             (self.settings.signing_key, "leadhub releases <releases@leadhub.example>"),
             (self.settings.decryption_key, "leadhub drops <drops@leadhub.example>"),

@@ -24,6 +24,12 @@ class Use:
 
 USES = (
     Use("keys by purpose", "HKDF-SHA-256 (RFC 5869)", "SP 800-56C", OPENSSL),
+    Use(
+        "the root key's file",
+        "PBKDF2-HMAC-SHA-512 (passphrase), AES-256-GCM",
+        "SP 800-132, 800-38D",
+        OPENSSL,
+    ),
     Use("files at rest", "AES-256-GCM", "SP 800-38D", OPENSSL),
     Use("drop keys", "AES-256 key wrap with padding", "SP 800-38F", OPENSSL),
     Use("sealed ids", "AES-SIV-CMAC-512 (RFC 5297)", "", OPENSSL),

@@ -1,8 +1,8 @@
 """Keys, versioned by purpose, from one root by HKDF-SHA-256 (RFC 5869).
 
-The root is 32 random bytes in a file of mode 600 (`Settings.root_key_file`). Every purpose has its
-own key, so that no one of them opens another's. A key check value, kept beside the state, finds a
-wrong root before the first row is touched.
+The root is 32 random bytes in a file of mode 600 (`Settings.root_key_file`), plain or wrapped
+(`wrapping`). Every purpose has its own key, so that no one of them opens another's. A key check value, kept
+beside the state, finds a wrong root before the first row is touched.
 
 Purposes: `landing` (wraps drop keys) · `token:<kind>` (HMAC of identifiers) · `number:<kind>` (of
 numbers that agencies quote to one another) · `record` (record ids) · `seal:<agency>` (local ids) ·
@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.wrapping import Wrapping
 
 ROOT_BYTES = 32
 #: what is rotated together → the purposes in it, by what stands before a colon
@@ -76,10 +77,10 @@ class Keys:
         return hmac.new(self.derive("check"), b"leadhub key check", hashlib.sha256).hexdigest()[:16]
 
 
-def load(path: Path, *, create: bool = False) -> Keys:
-    """Read the root key; `create` makes a new one where there is none.
+def load(path: Path, wrapping: Wrapping = Wrapping(), *, create: bool = False) -> Keys:  # noqa: B008
+    """Read the root key; `create` makes a new one where there is none. `wrapping` unwraps or wraps it.
 
-    Raises: TerminalError `key_missing` or `wrong_key` (malformed file).
+    Raises: TerminalError `key_missing` or `wrong_key` (malformed file), and as `Wrapping.unwrap`.
     """
     if not path.exists():
         if not create:
@@ -87,16 +88,22 @@ def load(path: Path, *, create: bool = False) -> Keys:
                 "key_missing",
                 f"no root key at [{path.name}]; restore it from its backup, or run `leadhub init`",
             )
-        files.write_bytes(path, secrets.token_bytes(ROOT_BYTES).hex().encode() + b"\n")
+        store(path, secrets.token_bytes(ROOT_BYTES), wrapping)
     if os.stat(path).st_mode & 0o077:
         raise TerminalError("wrong_key", f"[{path.name}] is readable by others; chmod 600 it")
-    try:
-        root = bytes.fromhex(path.read_text().strip())
-    except ValueError:
-        root = b""
+    root = wrapping.unwrap(path.read_text().strip())
     if len(root) != ROOT_BYTES:
-        raise TerminalError("wrong_key", f"[{path.name}] does not hold a root key of 64 hex digits")
+        raise TerminalError("wrong_key", f"[{path.name}] does not hold a root key; restore its backup")
     return Keys(root)
+
+
+def store(path: Path, root: bytes, wrapping: Wrapping) -> None:
+    """The root in its file, wrapped as the settings say, once that gives it back. Raises: as
+    `Wrapping.unwrap`."""
+    content = wrapping.wrap(root)
+    if wrapping.unwrap(content) != root:
+        raise TerminalError("wrong_key", "the provider gives another key back; the file stays as it was")
+    files.write_bytes(path, content.encode() + b"\n")
 
 
 @dataclass(frozen=True)
@@ -131,9 +138,9 @@ def verify(keys: Keys, state: KeyState) -> Keys:
     return replace(keys, versions=versions)
 
 
-def of_state(root_key: Path, state: KeyState) -> Keys:
+def of_state(root_key: Path, state: KeyState, wrapping: Wrapping) -> Keys:
     """The root key of a state with the versions that the state is at. Raises: as `load` and `verify`."""
-    keys = load(root_key)
+    keys = load(root_key, wrapping)
     return verify(keys, state) if state.check.exists() else keys
 
 

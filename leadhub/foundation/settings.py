@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import KeyState
+from leadhub.foundation.wrapping import Kind, Wrapping
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Airflow's pool of one slot for the tasks that close a feed: two assets of one partition that come at once
@@ -44,12 +46,27 @@ class Settings(BaseModel):
     #: refuse to start unless OpenSSL's FIPS provider is active
     require_fips: bool = False
     root_key_file: Path | None = None
+    #: what wraps the root key (`wrapping`); its file says by itself what unwraps it
+    key_provider: Kind = "file"
+    passphrase_file: Path | None = None
+    vault_addr: str = ""
+    vault_mount: str = "transit"
+    vault_key: str = ""
+    vault_token_file: Path | None = None
+    kms_addr: str = "https://cloudkms.googleapis.com"
+    kms_key: str = ""
+    kms_token_file: Path | None = None
     signing_key_file: Path | None = None
     decryption_key_file: Path | None = None
 
     @property
     def root_key(self) -> Path:
         return self.root_key_file or self.var / "keys" / "root.key"
+
+    @property
+    def wrapping(self) -> Wrapping:
+        named = {f.name: getattr(self, f.name) for f in fields(Wrapping) if f.name != "kind"}
+        return Wrapping(kind=self.key_provider, **named)
 
     @property
     def key_state(self) -> KeyState:

@@ -52,7 +52,8 @@ def rotate(site: Site, name: str) -> Receipt:
         # no ingest may write under a version that goes, and no other rotation its own list of versions
         for name_of_lease in ("night", *(f"ingest-{feed}" for feed in site.feeds)):
             stack.enter_context(lease(site.leases, name_of_lease))
-        site = replace(site, keys=key_ring.of_state(site.settings.root_key, site.settings.key_state))
+        chosen = site.settings
+        site = replace(site, keys=key_ring.of_state(chosen.root_key, chosen.key_state, chosen.wrapping))
         _check_between_nights(site)
         if name == "linkage":
             return _linkage(site)

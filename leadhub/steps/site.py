@@ -126,5 +126,5 @@ def open_site(connect: Connect, settings: Settings | None = None, *, rotating: b
             "state_invalid",
             "a rotation of the linkage key is unfinished; run `leadhub keys rotate linkage`",
         )
-    keys = key_ring.load(chosen.root_key)
+    keys = key_ring.load(chosen.root_key, chosen.wrapping)
     return Site(chosen, key_ring.verify(keys, chosen.key_state), connect)
