@@ -57,7 +57,7 @@ def test_another_passphrase_or_an_edited_file_opens_nothing(tmp_path, passphrase
         with pytest.raises(TerminalError, match="wrong_key"):
             Wrapping(passphrase_file=passphrase).unwrap("pbkdf2:" + base64.b64encode(edited).decode())
     with pytest.raises(TerminalError, match="wrong_key"):
-        Wrapping(passphrase_file=passphrase).unwrap(content[:60])
+        Wrapping(passphrase_file=passphrase).unwrap(content[: len("pbkdf2:") + 52])
 
 
 @pytest.mark.parametrize(
