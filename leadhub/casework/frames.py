@@ -13,7 +13,7 @@ from leadhub.casework import Inputs
 #: contract kind → table → columns that casework reads besides `record_id`, `feed` and `landed_on`
 _COLUMNS = {
     "police": {
-        "persons": "person_no race_ethnicity",
+        "persons": "person_no",
         "arrests": "arrest_no arrest_no_token cjtn_token person_no arrested_at diverted charges_held_until",
         "charges": "arrest_no law_category",
         "referrals": (

@@ -10,15 +10,19 @@ from datetime import date
 
 import polars as pl
 
-from leadhub.casework.frames import Frames
-
 _PERSON = ["feed", "person_no"]
 
 
-def persons_referred(frames: Frames, diversions: pl.DataFrame, first: date, last: date) -> pl.DataFrame:
+def persons_referred(
+    referrals: pl.DataFrame, persons: pl.DataFrame, diversions: pl.DataFrame, first: date, last: date
+) -> pl.DataFrame:
     """race_ethnicity, referral_status, persons: each person once, by the last referral from `first` to
-    `last`, both included. Sealed referrals are left out."""
-    of_person = frames["police.referrals"].select(*_PERSON, diversion_id="record_id")
+    `last`, both included. Sealed referrals are left out.
+
+    `referrals` and `persons`: state tables of all police feeds, with a `feed` column; `diversions`:
+    casework's.
+    """
+    of_person = referrals.select(*_PERSON, diversion_id="record_id")
     counted = diversions.filter(
         pl.col("referral_on").is_between(first, last), pl.col("sealed_under").is_null()
     )
@@ -27,7 +31,7 @@ def persons_referred(frames: Frames, diversions: pl.DataFrame, first: date, last
         .join(of_person, on="diversion_id")
         .sort("referral_on", "diversion_id")
         .unique(subset=_PERSON, keep="last", maintain_order=True)
-        .join(frames["police.persons"].select(*_PERSON, "race_ethnicity"), on=_PERSON)
+        .join(persons.select(*_PERSON, "race_ethnicity"), on=_PERSON)
         .group_by("race_ethnicity", "referral_status")
         .agg(persons=pl.len())
         .sort("race_ethnicity", "referral_status")

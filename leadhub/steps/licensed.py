@@ -174,6 +174,7 @@ def content(site: Site, licence: Licensed) -> Content:
     """Permitted rows with sealed ids, and the grounds of each; or the counts made so far."""
     agreement, manifest, active = licence.agreement, licence.manifest, licence.active
     if licence.package.aggregate:
+        statistics.close(site, manifest, agreement.dataset)
         counts = statistics.published(site, agreement.dataset, agreement.columns)
         return Content(counts, accounting.GROUNDS.empty_table())
     covered = site.frame().feeds(agreement)

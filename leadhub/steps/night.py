@@ -10,7 +10,7 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import review, seals, statistics
+from leadhub.steps import review, seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -77,7 +77,7 @@ def reconcile(site: Site, night: str) -> Receipt:
             versions[name], rows[name] = site.lake.write(name, table), table.num_rows
             hashes[name] = content_hash(table)
             failpoints.reach("reconcile.between_tables")
-        _keep(site, night, told, found, {feed: said["as_of"] for feed, said in closed.items()})
+        _keep(site, night, told, found)
         receipt = {
             "status": "reconciled",
             "night": night,
@@ -88,23 +88,19 @@ def reconcile(site: Site, night: str) -> Receipt:
         return site.lake.put_receipt(night, SCOPE, "reconcile", receipt)
 
 
-def _keep(site: Site, night: str, told: Inputs, found: Casework, as_of: dict[str, str | None]) -> None:
-    """What outlives every table: seals, how sealed cases had ended, and tables of counts that are due."""
+def _keep(site: Site, night: str, told: Inputs, found: Casework) -> None:
+    """What outlives every table: seals, and how sealed cases had ended."""
     import polars as pl
 
     from leadhub.casework import outcomes
     from leadhub.casework.frames import Frames
 
-    new, due = seals.remember(site, night, found.seals), statistics.due(site, as_of)
-    if not new and not due:
-        return
-    frames = Frames.of(told, night=night, time_zone=site.settings.time_zone)
+    new = seals.remember(site, night, found.seals)
     if new:
         named = [{name: seal[name] for name in _CASE} for seal in new]
         cases = pl.DataFrame(named, schema=dict.fromkeys(_CASE, pl.String)).drop_nulls()
+        frames = Frames.of(told, night=night, time_zone=site.settings.time_zone)
         seals.count(site, night, outcomes.counted(frames, cases))
-    for dataset, period in due:
-        statistics.make(site, night, dataset, period, frames, found.diversions)
 
 
 def content_hash(table: pa.Table) -> str:

@@ -19,60 +19,82 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.casework import referred
-from leadhub.casework.frames import Frames
 from leadhub.foundation import files
 from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.lease import lease
 from leadhub.identity.keyed import to_arrow
 from leadhub.permission import small_cells, statistics
 from leadhub.permission.small_cells import Shown, Table
-from leadhub.permission.statistics import Period
+from leadhub.permission.statistics import Period, Statistic
+from leadhub.steps import tables
 from leadhub.steps.site import Site
 
-#: dataset → what counts it: frames, diversions, first and last day
-_COUNTED: dict[str, Callable[[Frames, pl.DataFrame, date, date], pl.DataFrame]] = {
-    "referred_persons": referred.persons_referred
-}
+#: dataset → what counts it, from a night's tables: first and last day
+_Counts = Callable[[pl.DataFrame, pl.DataFrame, pl.DataFrame, date, date], pl.DataFrame]
+_COUNTED: dict[str, _Counts] = {"referred_persons": referred.persons_referred}
 
 
 def _path(site: Site, dataset: str, period: str) -> Path:
     return site.settings.var / "statistics" / dataset / f"{period}.json"
 
 
-def due(site: Site, as_of: dict[str, str | None]) -> list[tuple[str, Period]]:
-    """Dataset and period of each table that can be made from feeds `as_of` these nights, and is not yet."""
-    found = []
-    for dataset, facts in statistics.load_all(site.settings.agreements).items():
-        told = [as_of.get(feed) for feed in facts.inputs]
-        if None not in told:
-            oldest = min(date.fromisoformat(night) for night in told if night)
-            found += [
-                (dataset, p) for p in facts.closed(oldest) if not _path(site, dataset, p.name).exists()
-            ]
-    return found
+def close(site: Site, manifest: dict[str, Any], dataset: str) -> None:
+    """Make each table of a dataset that a committed night allows and that is not there yet.
+
+    For whoever needs it first, and not within the night itself: what is wrong with a table keeps nothing
+    else from leaving. Raises: TerminalError `agreement_invalid`, `small_cell_exposed`; TransientError
+    `lease_held`.
+    """
+    facts = statistics.load_all(site.settings.agreements).get(dataset)
+    if facts is None or dataset not in _COUNTED:
+        raise TerminalError(
+            "agreement_invalid", f"agreements/statistics does not say how [{dataset}] is counted"
+        )
+    with lease(site.leases, "statistics"):
+        due = _due(site, facts, {feed: said["as_of"] for feed, said in manifest["feeds"].items()})
+        if not due:
+            return
+        referrals, persons = (_of_police(site, manifest, name) for name in ("referrals", "persons"))
+        held = site.lake.read("diversions", manifest["tables"]["diversions"])
+        diversions = pl.DataFrame(pl.from_arrow(held))
+        for period in due:
+            counted = _COUNTED[dataset](referrals, persons, diversions, period.first, period.last)
+            _make(site, manifest["night"], facts, period, counted)
 
 
-def make(
-    site: Site, night: str, dataset: str, period: Period, frames: Frames, diversions: pa.Table
-) -> None:
-    """Count a period, and keep what may be shown of it. Raises: TerminalError `small_cell_exposed`."""
-    facts, axes = statistics.load_all(site.settings.agreements)[dataset], _axes(dataset)
-    counted = _COUNTED[dataset](frames, pl.DataFrame(pl.from_arrow(diversions)), period.first, period.last)
+def _due(site: Site, facts: Statistic, as_of: dict[str, str | None]) -> list[Period]:
+    told = [as_of.get(feed) for feed in facts.inputs]
+    if None in told:
+        return []
+    oldest = min(date.fromisoformat(night) for night in told if night)
+    return [p for p in facts.closed(oldest) if not _path(site, facts.dataset, p.name).exists()]
+
+
+def _of_police(site: Site, manifest: dict[str, Any], name: str) -> pl.DataFrame:
+    """A state table over all police feeds, with a `feed` column."""
+    parts = []
+    for feed_id, receipt in manifest["feeds"].items():
+        if site.feeds[feed_id].contract == "police":
+            table = tables.read(site, feed_id, name, receipt["tables"][name]["version"])
+            parts.append(pl.DataFrame(pl.from_arrow(table)).with_columns(feed=pl.lit(feed_id)))
+    return pl.concat(parts)
+
+
+def _make(site: Site, night: str, facts: Statistic, period: Period, counted: pl.DataFrame) -> None:
+    """Keep what may be shown of a period's counts."""
+    axes = _axes(facts.dataset)
     counts = {tuple(row[:-1]): row[-1] for row in counted.select(*axes, "persons").iter_rows()}
     table = Table(tuple(axes.values()), counts)
     shown = small_cells.shown(table, least=facts.shown_from)
     if small_cells.exposed(table, shown, least=facts.shown_from):
         raise TerminalError(
             "small_cell_exposed",
-            f"the table [{dataset}] of {period.name} would give a small count away; it was not made; tell "
-            "those who maintain the hub",
+            f"the table [{facts.dataset}] of {period.name} would give a small count away; it was not made; "
+            "tell those who maintain the hub",
         )
-    kept = {
-        "dataset": dataset,
-        "period": period.name,
-        "night": night,
-        "rows": _rows(period, axes, table, shown),
-    }
-    files.write_json(_path(site, dataset, period.name), kept)
+    kept = {"dataset": facts.dataset, "period": period.name, "night": night}
+    rows = _rows(period, axes, table, shown)
+    files.write_json(_path(site, facts.dataset, period.name), kept | {"rows": rows})
 
 
 def _axes(dataset: str) -> dict[str, tuple[str, ...]]:

@@ -3,7 +3,6 @@
 import polars as pl
 
 from leadhub import casework
-from leadhub.casework.frames import Frames
 from leadhub.casework.referred import persons_referred
 from tests.casework.desk import NIGHT, POLICE, ZONE, Desk, day, moment
 
@@ -12,10 +11,9 @@ DECLINED = {"offered": True, "accepted": False}
 
 
 def counted(desk: Desk, first: str = "2026-07-01", last: str = "2026-09-30") -> dict[tuple[str, str], int]:
-    inputs = desk.inputs()
-    found = casework.reconcile(inputs, night=NIGHT, time_zone=ZONE)
-    frames = Frames.of(inputs, night=NIGHT, time_zone=ZONE)
-    rows = persons_referred(frames, pl.DataFrame(pl.from_arrow(found.diversions)), day(first), day(last))
+    found = casework.reconcile(desk.inputs(), night=NIGHT, time_zone=ZONE)
+    tables = (desk.table("police", "referrals"), desk.table("police", "persons"), found.diversions)
+    rows = persons_referred(*(pl.DataFrame(pl.from_arrow(t)) for t in tables), day(first), day(last))
     return {(r["race_ethnicity"], r["referral_status"]): r["persons"] for r in rows.to_dicts()}
 
 

@@ -173,13 +173,23 @@ def test_nobody_stands_in_it_and_nothing_comes_where_nothing_is_new(two_nights):
     assert told == ["proposed", "approved", "intent", "committed", "intent", "committed"]
 
 
+def test_a_table_that_cannot_be_made_keeps_nothing_else_from_leaving(two_nights, tmp_path):
+    nights, agreements = two_nights
+    shutil.copytree(agreements, tmp_path / "agreements")
+    (tmp_path / "agreements" / "statistics" / f"{DATASET}.yaml").unlink()
+    assert nights.run(4, agreements=tmp_path / "agreements") != 0
+    assert len(delivered(nights)) == 2
+    for partner in ("district_attorney", "police", "harbor_case_management"):
+        assert list((nights.var / "sftp" / partner / "outbox").glob(f"*/*_{nights.night(4)}")), partner
+
+
 def test_counts_that_have_left_and_are_made_anew_do_not_leave(two_nights):
     """The folder was not restored with the backup, and later data give other counts."""
     nights, agreements = two_nights
     kept, aside = nights.var / "statistics", nights.var / "aside"
     shutil.move(kept, aside)
     try:
-        assert nights.run(4, agreements=agreements) != 0
+        assert nights.run(5, agreements=agreements) != 0
         assert len(delivered(nights)) == 2
         log = (nights.var.parent / "runs.log").read_text()
         assert "restore var/statistics" in log
