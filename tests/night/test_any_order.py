@@ -284,9 +284,14 @@ def test_any_order(nights, tmp_path, monkeypatch):
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
+    seen = facts["seen"]
     try:
-        run_state_machine_as_test(type("AnyOrder", (AnyOrder,), facts), settings=chosen)
+        # a dozen histories do not always have one that matters: then another dozen
+        for _ in range(4):
+            run_state_machine_as_test(type("AnyOrder", (AnyOrder,), facts), settings=chosen)
+            if seen["told"] > 12 and seen["withdrawn"]:
+                break
     finally:
         nights.restore()
-    assert facts["seen"]["told"] > 12
-    assert facts["seen"]["withdrawn"] > 0
+    assert seen["told"] > 12
+    assert seen["withdrawn"] > 0
