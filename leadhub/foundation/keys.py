@@ -7,7 +7,8 @@ beside the state, finds a wrong root before the first row is touched.
 Purposes: `landing` (wraps drop keys) · `token:<kind>` (HMAC of identifiers) · `number:<kind>` (of
 numbers that agencies quote to one another) · `record` (record ids) · `seal:<agency>` (local ids) ·
 `person` (person ids) · `partner:<partner>` (person keys) · `storage:linkage` (token files at rest) ·
-`checkpoint` (signs them) · `operators` (whom they looked up) · `check`. Those of `ROTATED` have versions of
+`checkpoint` (signs them) · `operators` (whom they looked up) ·
+`statistics:…` (the order in which counts are tried) · `check`. Those of `ROTATED` have versions of
 their own (`steps.rotation`); an older version still opens what was made with it, and makes nothing new.
 """
 

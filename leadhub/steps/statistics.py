@@ -85,7 +85,8 @@ def _make(site: Site, night: str, facts: Statistic, period: Period, counted: pl.
     axes = _axes(facts.dataset)
     counts = {tuple(row[:-1]): row[-1] for row in counted.select(*axes, "persons").iter_rows()}
     table = Table(tuple(axes.values()), counts)
-    shown = small_cells.shown(table, least=facts.shown_from)
+    secret = site.keys.derive(f"statistics:{facts.dataset}|{period.name}")
+    shown = small_cells.shown(table, least=facts.shown_from, secret=secret)
     if small_cells.exposed(table, shown, least=facts.shown_from):
         raise TerminalError(
             "small_cell_exposed",

@@ -11,7 +11,7 @@ from scipy.optimize import linprog
 
 from leadhub.permission.small_cells import ALL, Shown, Table, exposed, shown
 
-LEAST = 11
+LEAST, SECRET = 11, b"a secret order"
 
 
 def table(rows: list[list[int]]) -> Table:
@@ -45,7 +45,7 @@ def tables(draw):
 @example(of=table([[20, 5], [5, 20]]))
 @example(of=table([[0, 0], [0, 0]]))
 def test_an_attacker_with_linear_programming_bounds_no_small_cell(of):
-    found = shown(of, least=LEAST)
+    found = shown(of, least=LEAST, secret=SECRET)
     for n, cell in enumerate(of.cells):
         if cell in found.cells:
             assert found.cells[cell] == of.values[n] >= LEAST
@@ -61,7 +61,7 @@ def test_an_attacker_with_linear_programming_bounds_no_small_cell(of):
 def test_an_attacker_who_tries_every_county_finds_no_small_cell(rows):
     """With 3 for 11, so that all counties of that size can be tried."""
     of = table(rows)
-    found = shown(of, least=3)
+    found = shown(of, least=3, secret=SECRET)
     place = {cell: n for n, cell in enumerate(of.cells)}
     every = np.array(list(itertools.product(range(13), repeat=4))) @ of.sums.T
     alike = every[(every[:, [place[c] for c in found.cells]] == list(found.cells.values())).all(axis=1)]
@@ -72,30 +72,28 @@ def test_an_attacker_who_tries_every_county_finds_no_small_cell(rows):
 
 
 def test_what_a_reader_wants_first_is_shown_where_it_can_be():
-    found = shown(table([[120, 60, 30], [80, 40, 20]]), least=LEAST)
+    found = shown(table([[120, 60, 30], [80, 40, 20]]), least=LEAST, secret=SECRET)
     assert len(found.cells) == 12, "nothing is small"
-    found = shown(table([[120, 60, 3], [80, 40, 20], [50, 30, 15]]), least=LEAST)
+    found = shown(table([[120, 60, 3], [80, 40, 20], [50, 30, 15]]), least=LEAST, secret=SECRET)
     assert found.cells[ALL, ALL] == 418
-    assert {("r0", ALL), (ALL, "c0"), (ALL, "c2")} <= found.cells.keys()
-    hidden = {c for c in table([[1] * 3] * 3).cells if c not in found.cells}
-    assert ("r0", "c2") in hidden
-    assert len(hidden) == 4, "a small cell is hidden by one in its row, one in its column and one in both"
+    assert ("r0", "c2") not in found.cells
+    assert len(found.cells) >= 10, "one small cell hides a few others, and not the table"
 
 
 def test_one_small_count_hides_another_so_that_it_cannot_be_subtracted():
-    found = shown(table([[40, 30, 3]]), least=LEAST)
+    found = shown(table([[40, 30, 3]]), least=LEAST, secret=SECRET)
     assert ("r0", "c2") not in found.cells
     assert sum(("r0", f"c{n}") in found.cells for n in (0, 1)) == 1
 
 
 def test_nothing_is_shown_of_nobody():
-    assert shown(table([[0, 0], [0, 3]]), least=LEAST).cells == {}
+    assert shown(table([[0, 0], [0, 3]]), least=LEAST, secret=SECRET).cells == {}
 
 
 def test_the_check_finds_what_gives_a_small_count_away():
     of = table([[40, 30, 3]])
     place = {cell: n for n, cell in enumerate(of.cells)}
-    honest = shown(of, least=LEAST)
+    honest = shown(of, least=LEAST, secret=SECRET)
     told = {cell: int(of.values[place[cell]]) for cell in of.cells if of.values[place[cell]] >= LEAST}
     assert ("r0", "c2") in exposed(of, Shown(told, honest.counties), least=LEAST)
     small = {**honest.cells, ("r0", "c2"): 3}
@@ -111,7 +109,7 @@ def test_three_dimensions(seed):
     axes = (("a", "b", "c"), ("x", "y"), ("p", "q"))
     counts = {cell: int(rng.integers(0, 40)) for cell in itertools.product(*axes)}
     of = Table(axes, counts)
-    found = shown(of, least=LEAST)
+    found = shown(of, least=LEAST, secret=SECRET)
     assert found.cells
     assert exposed(of, found, least=LEAST) == []
     for n, cell in enumerate(of.cells):
