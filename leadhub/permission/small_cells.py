@@ -10,7 +10,8 @@ Whoever reads this code can also replay the choice for every county that fits, a
 show something else. So the choice tells nothing of what is hidden: whether cells may be shown together is
 judged by what is shown alone, never by the true counts of the others (simulatable auditing, Kenthapadi,
 Mishra and Nissim 2005), and they are tried in a secret order, until none can be added. An order that
-everybody knows gave one small cell in twenty away in tables of four cells; this one none (test_replayed_counts).
+everybody knows gave one small cell in twenty away in tables of four cells; this one none
+(test_replayed_counts).
 
 CMS cell size policy (ResDAC 1506, 2024-01-26): no count of 1 to 10, and nothing from which one follows. No
 count of 0 either, which is stricter: that nobody of a group was offered the programme is said of each of
