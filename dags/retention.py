@@ -20,7 +20,15 @@ with DAG(
 
     @task
     def destroy_expired():
-        return run("upkeep.retention")
+        return run("upkeep.keep_feeds")
+
+    @task(trigger_rule="all_done")
+    def purge_linkage():
+        return run("upkeep.keep_linkage")
+
+    @task(trigger_rule="all_done")
+    def purge_casework():
+        return run("upkeep.keep_casework")
 
     @task
     def warn_of_endings():
@@ -30,6 +38,6 @@ with DAG(
     def collect_acknowledgements():
         return tell_of_recalls()
 
-    destroy_expired()
+    destroy_expired() >> purge_linkage() >> purge_casework()
     warn_of_endings()
     collect_acknowledgements()

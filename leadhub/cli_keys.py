@@ -107,7 +107,7 @@ def combine(
     known_state = settings.key_state.check.exists()
     if known_state:
         keys = key_ring.verify(keys, settings.key_state)
-    key_ring.store(settings.root_key, keys.root, settings.wrapping)
+    key_ring.store(settings.root_key, keys, settings.wrapping)
     known = "the one this state was made with" if known_state else "not yet compared with a state"
     console.print(f"root key restored (check value {keys.check_value()}), {known}")
 
@@ -119,7 +119,7 @@ def wrap() -> None:
     keys = key_ring.load(settings.root_key, settings.wrapping)
     if settings.key_state.check.exists():
         keys = key_ring.verify(keys, settings.key_state)
-    key_ring.store(settings.root_key, keys.root, settings.wrapping)
+    key_ring.store(settings.root_key, keys, settings.wrapping)
     kept = settings.wrapping.describe(settings.root_key.read_text())
     console.print(f"root key (check value {keys.check_value()}): {kept}. Destroy older copies of its file.")
 

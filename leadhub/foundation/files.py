@@ -1,5 +1,9 @@
 """Files that are whole or absent: write aside, fsync, rename, fsync the folder.
 
+Nobody but their owner reads them, unless they are made in a folder with the set-group-id bit: that one is
+shared with its group (`roles`), and so is what is in it. What the superuser makes belongs to whom its folder
+belongs to.
+
 The order follows Pillai et al., "All File Systems Are Not Created Equal" (OSDI 2014): file, then
 folder, then rename, then the parent.
 """
@@ -12,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -48,6 +53,36 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """With its parents; a new folder in a shared one is shared alike."""
+    absent = [f for f in (folder, *folder.parents) if not f.exists()]
+    for new in reversed(absent):
+        new.mkdir(exist_ok=True)
+        above = os.stat(new.parent)
+        if above.st_mode & stat.S_ISGID:
+            new.chmod(stat.S_IMODE(above.st_mode))
+        if os.geteuid() == 0:
+            os.chown(new, above.st_uid, -1)
+
+
+def _share(descriptor: int, folder: Path) -> None:
+    above = os.stat(folder)
+    if above.st_mode & stat.S_ISGID:
+        os.fchmod(descriptor, 0o600 | above.st_mode & 0o060)
+    if os.geteuid() == 0:
+        os.fchown(descriptor, above.st_uid, -1)
+
+
+def open_shared(path: Path, flags: int) -> int:
+    """`os.open` of a file that is there or is made now, as its folder is shared."""
+    make_folder(path.parent)
+    new = not path.exists()
+    descriptor = os.open(path, flags | os.O_CREAT, 0o600)
+    if new:
+        _share(descriptor, path.parent)
+    return descriptor
+
+
 @contextlib.contextmanager
 def io_errors(what: str) -> Iterator[None]:
     """OSError becomes TransientError `disk_full` or `io_failed`; `what` names the act, not data."""
@@ -62,16 +97,19 @@ def io_errors(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A handle whose bytes appear at `path` all at once, on success only.
+def writing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
+    """A handle whose bytes appear at `path` all at once, on success only. Without `mode` as its folder is
+    shared.
 
     Raises: TransientError `disk_full` or `io_failed`.
     """
     with io_errors(f"writing {path.name}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode or 0o600)
+            if mode is None:
+                _share(descriptor, path.parent)
             with os.fdopen(descriptor, "wb") as handle:
                 yield handle
                 handle.flush()
@@ -82,7 +120,7 @@ def writing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
             aside.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write_bytes(path: Path, data: bytes, mode: int | None = None) -> None:
     with writing(path, mode) as handle:
         handle.write(data)
 
@@ -102,7 +140,7 @@ def commit_folder(staging: Path, final: Path) -> None:
                 with open(os.path.join(folder, name), "rb") as handle:
                     os.fsync(handle.fileno())
             fsync_folder(Path(folder))
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(final.parent)
         os.rename(staging, final)
         fsync_folder(final.parent)
 

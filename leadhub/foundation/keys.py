@@ -1,8 +1,10 @@
 """Keys, versioned by purpose, from one root by HKDF-SHA-256 (RFC 5869).
 
 The root is 32 random bytes in a file of mode 600 (`Settings.root_key_file`), plain or wrapped
-(`wrapping`). Every purpose has its own key, so that no one of them opens another's. A key check value, kept
-beside the state, finds a wrong root before the first row is touched.
+(`wrapping`). From it comes a key for each kind of purpose, and from that one for each purpose and version,
+so that no one of them opens another's, and a role (`foundation.roles`) can be given the kinds that it needs
+and no root: its file holds those instead. A key check value, kept beside the state, finds a wrong root
+before the first row is touched.
 
 Purposes: `landing` (wraps drop keys) · `token:<kind>` (HMAC of identifiers) · `number:<kind>` (of
 numbers that agencies quote to one another) · `record` (record ids) · `seal:<agency>` (local ids) ·
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -26,7 +29,7 @@ from types import MappingProxyType
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from leadhub.foundation import clock, files
+from leadhub.foundation import clock, files, roles
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.wrapping import Wrapping
 
@@ -46,14 +49,17 @@ ROTATED: Mapping[str, frozenset[str]] = MappingProxyType(
 @dataclass(frozen=True)
 class Keys:
     """The key ring. `versions`: of what was rotated, by name in `ROTATED`; all else is at `version`. The
-    version marks every keyed output ("t1:…", "s1:…")."""
+    version marks every keyed output ("t1:…", "s1:…"). A role's ring has no root, but the keys of its
+    `kinds`."""
 
     root: bytes
     version: int = 1
     versions: Mapping[str, int] = field(default_factory=dict)
+    role: str = ""
+    kinds: Mapping[str, bytes] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"Keys(version={self.version}, versions={dict(self.versions)})"
+        return f"Keys(version={self.version}, versions={dict(self.versions)}, role={self.role!r})"
 
     def version_of(self, purpose: str) -> int:
         """The version that makes new outputs of a purpose."""
@@ -62,9 +68,30 @@ class Keys:
         return self.versions.get(name, self.version)
 
     def derive(self, purpose: str, length: int = 32, version: int | None = None) -> bytes:
-        """The key of a purpose, of its newest version or of an older one."""
-        info = f"leadhub/v{version or self.version_of(purpose)}/{purpose}".encode()
-        return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info).derive(self.root)
+        """The key of a purpose, of its newest version or of an older one. Raises: TerminalError
+        `key_missing` where a role's ring does not hold it."""
+        about = f"leadhub/v{version or self.version_of(purpose)}/{purpose}"
+        return _derived(self._of_kind(purpose.partition(":")[0]), about, length)
+
+    def _of_kind(self, kind: str) -> bytes:
+        if not self.role:
+            return _derived(self.root, f"leadhub/kind/{kind}")
+        if kind not in self.kinds:
+            raise TerminalError(
+                "key_missing",
+                f"the keys of role [{self.role}] do not include [{kind}]; {roles.who_holds(kind)}",
+            )
+        return self.kinds[kind]
+
+    def of_role(self, role: str) -> Keys:
+        """The ring that a role is given. Raises: as `derive`."""
+        held = {kind: self._of_kind(kind) for kind in sorted(roles.ROLES[role].keys)}
+        return Keys(b"", self.version, self.versions, role, held)
+
+    def content(self) -> bytes:
+        """What the ring's file holds, before it is wrapped."""
+        held = {kind: key.hex() for kind, key in self.kinds.items()}
+        return json.dumps({"role": self.role, "kinds": held}).encode() if self.role else self.root
 
     def every(self, purpose: str) -> list[bytes]:
         """The key in all its versions, the newest first."""
@@ -78,8 +105,13 @@ class Keys:
         return hmac.new(self.derive("check"), b"leadhub key check", hashlib.sha256).hexdigest()[:16]
 
 
+def _derived(secret: bytes, about: str, length: int = 32) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=about.encode()).derive(secret)
+
+
 def load(path: Path, wrapping: Wrapping = Wrapping(), *, create: bool = False) -> Keys:  # noqa: B008
-    """Read the root key; `create` makes a new one where there is none. `wrapping` unwraps or wraps it.
+    """Read the root key, or a role's ring; `create` makes a new root where there is none. `wrapping` unwraps
+    or wraps it.
 
     Raises: TerminalError `key_missing` or `wrong_key` (malformed file), and as `Wrapping.unwrap`.
     """
@@ -89,22 +121,29 @@ def load(path: Path, wrapping: Wrapping = Wrapping(), *, create: bool = False) -
                 "key_missing",
                 f"no root key at [{path.name}]; restore it from its backup, or run `leadhub init`",
             )
-        store(path, secrets.token_bytes(ROOT_BYTES), wrapping)
+        store(path, Keys(secrets.token_bytes(ROOT_BYTES)), wrapping)
     if os.stat(path).st_mode & 0o077:
         raise TerminalError("wrong_key", f"[{path.name}] is readable by others; chmod 600 it")
-    root = wrapping.unwrap(path.read_text().strip())
-    if len(root) != ROOT_BYTES:
-        raise TerminalError("wrong_key", f"[{path.name}] does not hold a root key; restore its backup")
-    return Keys(root)
+    content = wrapping.unwrap(path.read_text().strip())
+    if len(content) == ROOT_BYTES:
+        return Keys(content)
+    try:
+        told = json.loads(content)
+        return Keys(b"", role=told["role"], kinds={k: bytes.fromhex(v) for k, v in told["kinds"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise TerminalError(
+            "wrong_key", f"[{path.name}] does not hold a root key; restore its backup"
+        ) from None
 
 
-def store(path: Path, root: bytes, wrapping: Wrapping) -> None:
-    """The root in its file, wrapped as the settings say, once that gives it back. Raises: as
-    `Wrapping.unwrap`."""
-    content = wrapping.wrap(root)
-    if wrapping.unwrap(content) != root:
+def store(path: Path, keys: Keys, wrapping: Wrapping) -> None:
+    """The root, or a role's ring, in its file, wrapped as the settings say, once that gives it back. Raises:
+    as `Wrapping.unwrap`."""
+    plain = keys.content()
+    content = wrapping.wrap(plain)
+    if wrapping.unwrap(content) != plain:
         raise TerminalError("wrong_key", "the provider gives another key back; the file stays as it was")
-    files.write_bytes(path, content.encode() + b"\n")
+    files.write_bytes(path, content.encode() + b"\n", mode=0o600)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from leadhub.foundation import files
 from leadhub.foundation.errors import TransientError
 
 
@@ -20,8 +21,7 @@ def lease(folder: Path, name: str) -> Iterator[None]:
 
     Raises: TransientError `lease_held`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = files.open_shared(folder / f"{name}.lock", os.O_RDWR)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

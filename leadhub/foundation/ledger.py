@@ -225,7 +225,7 @@ def append(path: Path, entry: Entry, *, repeated: bool = False) -> Entry:
     TerminalError `ledger_broken`.
     """
     with files.io_errors(f"opening ledger {path.name}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path.parent)
     with files.io_errors(f"appending to ledger {path.name}"), _lease(path):
         tail = _tail(path) if path.exists() else _Tail(Checkpoint(0, GENESIS), None, b"", 0)
         new, position = [], tail.head
@@ -261,7 +261,7 @@ def _write(path: Path, tail: _Tail, data: bytes) -> None:
     An unfinished line is written over and not cut off first: killed at any instant, the file ends in
     whole lines and at most one unfinished one.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    descriptor = files.open_shared(path, os.O_WRONLY)
     try:
         os.lseek(descriptor, tail.size, os.SEEK_SET)
         try:

@@ -21,8 +21,10 @@ def split(keys: Keys, threshold: int, count: int) -> list[str]:
     """`count` shares, any `threshold` of which give the root key.
 
     Raises: TerminalError `settings_invalid` unless 2 ≤ threshold ≤ count ≤ 16: one officer alone is no
-    split.
+    split; `key_missing` for a role's ring.
     """
+    if keys.role:
+        raise TerminalError("key_missing", f"role [{keys.role}] holds no root key; run this with it")
     if not 2 <= threshold <= count <= MOST:
         raise TerminalError("settings_invalid", f"--needed is 2 to --shares, --shares at most {MOST}")
     [shares] = shamir_mnemonic.generate_mnemonics(1, [(threshold, count)], keys.root)

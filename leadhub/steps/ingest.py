@@ -225,7 +225,7 @@ def _result(
 
 
 def _words(site: Site, feed_id: str, night: str):
-    return site.lake.root / "receipts" / night / feed_id / "outbox"
+    return site.lake.intake(night, feed_id) / "outbox"
 
 
 def _write_words(site: Site, feed: Feed, night: str, drop: Drop, *, on: str = "", **said: Any) -> None:

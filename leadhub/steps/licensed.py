@@ -24,7 +24,7 @@ from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package, schema_version
 from leadhub.release.publication import Identity
 from leadhub.release.shipment import Content
-from leadhub.steps import review, statistics, tables
+from leadhub.steps import statistics, tables
 from leadhub.steps.site import Site
 
 _CASEWORK = tuple(f.name for f in fields(Casework))
@@ -184,7 +184,7 @@ def content(site: Site, licence: Licensed) -> Content:
     own_clients = disclosure.own_clients(
         _provider_tables(site, manifest, "clients", covered),
         site.lake.read("crosswalk", manifest["tables"]["crosswalk"]),
-        review.pairs_of(site, manifest),
+        site.lake.read("linkage_pairs", manifest["tables"]["linkage_pairs"]),
         active,
         agreement,
         own_feeds=own,

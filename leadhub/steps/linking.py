@@ -24,6 +24,8 @@ from leadhub.steps.ingest import Receipt
 from leadhub.steps.night import SCOPE, closed_feeds
 from leadhub.steps.site import Site
 
+#: of the token files, those that linking writes
+FOLDERS = ("limits", "pairs")
 #: share of the records beyond which linking everything is quicker
 MOST_CHANGED = 0.2
 
@@ -55,7 +57,7 @@ def link(site: Site, night: str) -> Receipt:
             return done
         base = site.lake.base(night)
         carried = base["linkage"].get("carried", []) if base["night"] else []
-        tonight = gather(site, closed_feeds(site, night), night, carried)
+        tonight = gather(site, closed_feeds(site, night), carried)
         linked, changed = _linked(site, base, tonight)
         previous = base["tables"].get("crosswalk")
         assigned = crosswalk.assign(
@@ -76,6 +78,7 @@ def link(site: Site, night: str) -> Receipt:
             "crosswalk": assigned.crosswalk,
             "crosswalk_events": events,
             "linkage_left_out": linked.left_out,
+            "linkage_pairs": review.without_evidence(linked.pairs),
         }
         versions = {name: site.lake.write(name, table) for name, table in tables.items()}
         used = models.keep(site, linked) | {"pairs": site.lake.write_tokens("pairs", linked.pairs)}
@@ -99,28 +102,25 @@ def link(site: Site, night: str) -> Receipt:
         return site.lake.put_receipt(night, SCOPE, "link", receipt)
 
 
-def gather(site: Site, feeds: dict[str, Receipt], night: str, carried: list[dict[str, str]]) -> Tonight:
-    """`carried`: links of the night before of records without tokens.
+def gather(site: Site, feeds: dict[str, Receipt], carried: list[dict[str, str]]) -> Tonight:
+    """Tokens alone: no row of an agency's tables. `carried`: links of the night before of records without
+    tokens.
 
     Raises: TerminalError `night_incomplete` where no feed ever brought a person.
     """
     files = {f: r["token_file"] for f, r in feeds.items() if r["token_file"]}
     if not files:
-        raise TerminalError("night_incomplete", f"no feed has ever brought a person by night {night}")
+        raise TerminalError("night_incomplete", "no feed has ever brought a person")
     table = pa.concat_tables(site.lake.read_tokens(name) for name in files.values())
     without = set(linkage_tokens.tokenless(table)) if carried else set()
     return Tonight(
         files,
         table,
         frozenset(f for f in feeds if site.feeds[f].one_record_per_person),
-        numbers.joined(site, _versions(feeds), night),
+        numbers.joined(site, [r["numbers_file"] for r in feeds.values()]),
         review.made(site),
         carrying.still(carried, without),
     )
-
-
-def _versions(feeds: dict[str, Receipt]) -> dict[str, dict[str, int]]:
-    return {f: {t: c["version"] for t, c in r["tables"].items()} for f, r in feeds.items()}
 
 
 def _linked(site: Site, base: Receipt, tonight: Tonight) -> tuple[linkage.Linked, int]:
@@ -149,7 +149,8 @@ def changes(site: Site, base: Receipt, tonight: Tonight) -> set[str] | None:
         earlier = base["feeds"].get(feed, {}).get("token_file")
         if name != earlier:
             changed |= _differing(site, name, earlier)
-    before = numbers.joined(site, _versions(base["feeds"]), base["night"])
+    known = [r["numbers_file"] for f, r in base["feeds"].items() if f in site.feeds]
+    before = numbers.joined(site, known)
     then, now = ({(p["left"], p["right"]) for p in found} for found in (before, tonight.numbers))
     changed |= {record for pair in then ^ now for record in pair}
     for decision in tonight.decided[base["linkage"]["decisions"] :]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import review, seals
+from leadhub.steps import seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -54,7 +54,7 @@ def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Inputs:
         provider=joined.get("provider", {}),
         disputes=joined.get("disputes", {}),
         crosswalk=site.lake.read("crosswalk", linked["tables"]["crosswalk"]),
-        pairs=review.pairs_of(site, linked),
+        pairs=site.lake.read("linkage_pairs", linked["tables"]["linkage_pairs"]),
         seals=seals.register(site),
     )
 

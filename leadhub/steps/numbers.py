@@ -1,37 +1,49 @@
-"""Which persons of the feeds are joined by a number of one event, on a night's state tables.
+"""Which persons of the feeds are joined by a number of one event.
 
-A sealed case speaks for nobody: its numbers are left out, wherever else they stand.
+When a feed closes, its numbers go into a file beside its tokens, so that linking reads no row of an agency's
+tables. A sealed case speaks for nobody: its numbers are left out, wherever else they stand. So each file
+also holds the tokens of all numbers that are sealed by then: as the register knows them, and as the feed
+states tonight.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from leadhub.casework.seals import CASE, CHARGE, in_force
 from leadhub.foundation.vocabulary import Sensitivity
+from leadhub.identity import keyed
 from leadhub.identity.linkage import shared_numbers
 from leadhub.steps import seals, tables
 from leadhub.steps.site import Site
 
-_QUOTED = {"feed": pl.String, "record_id": pl.String, "kind": pl.String, "token": pl.String}
+#: `record_id` of a person and `token` of a number of this `kind`; of the kind `SEALED` without a person
+_COLUMNS = {"feed": pl.String, "record_id": pl.String, "kind": pl.String, "token": pl.String}
+SEALED = "sealed"
 
 
-def joined(site: Site, versions: dict[str, dict[str, int]], night: str) -> list[dict[str, Any]]:
-    """`versions`: feed → table → version of its state. `night`: on which seals count. See
-    `shared_numbers.pairs`."""
-    quoted = [pl.DataFrame(schema=_QUOTED)]
-    register = pl.DataFrame(pl.from_arrow(seals.register(site)))
-    whole = register.filter(pl.col("scope") != CHARGE)
-    sealed = [whole.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
-    for feed_id, held in versions.items():
-        read = _Tables(site, feed_id, held)
-        quoted += read.quoted()
-        sealed += read.sealed(date.fromisoformat(night))
-    allowed = pl.concat(quoted).join(pl.concat(sealed), on="token", how="anti")
-    return shared_numbers.pairs(allowed)
+def of_feed(site: Site, feed_id: str, versions: dict[str, int], night: str) -> pa.Table:
+    """`_COLUMNS`, sorted. `versions`: table → version of its state. `night`: on which seals count."""
+    register = pl.DataFrame(pl.from_arrow(seals.register(site))).filter(pl.col("scope") != CHARGE)
+    read = _Tables(site, feed_id, versions)
+    sealed = [register.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
+    sealed += read.sealed(date.fromisoformat(night))
+    spoken_for = pl.concat(sealed).select(feed=pl.lit(feed_id), kind=pl.lit(SEALED), token="token")
+    every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read.quoted(), spoken_for], how="diagonal")
+    return keyed.to_arrow(every.unique().sort(*_COLUMNS, nulls_last=True))
+
+
+def joined(site: Site, files: Iterable[str]) -> list[dict[str, Any]]:
+    """`files`: of every feed that closed, as its receipt names it. See `shared_numbers.pairs`."""
+    read = (pl.DataFrame(pl.from_arrow(site.lake.read_tokens(name))) for name in files)
+    every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read])
+    sealed = pl.col("kind") == SEALED
+    return shared_numbers.pairs(every.filter(~sealed).join(every.filter(sealed), on="token", how="anti"))
 
 
 class _Tables:
@@ -39,8 +51,7 @@ class _Tables:
 
     def __init__(self, site: Site, feed_id: str, versions: dict[str, int]):
         self._site, self._feed_id, self._versions = site, feed_id, versions
-        feed = site.feeds.get(feed_id)
-        self._facts = site.facts(feed) if feed else {}
+        self._facts = site.facts(site.feeds[feed_id])
 
     def _read(self, table: str) -> pl.DataFrame:
         found = tables.read(self._site, self._feed_id, table, self._versions[table])

@@ -14,9 +14,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from leadhub.casework.statements import AGREES_BITS
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
+from leadhub.identity import keyed
 from leadhub.identity.linkage import comparison, decisions, schema
 from leadhub.identity.linkage.comparison import code_names
 from leadhub.identity.linkage.model import NYSID_BITS, from_facts
@@ -45,6 +47,15 @@ def pairs_of(site: Site, manifest: Receipt) -> pa.Table:
     """Pairs of a committed night. They lie where tokens do, under the same key: how far each field of two
     records agrees names people to who knows the records (`docs/privacy.md`)."""
     return site.lake.read_tokens(manifest["linkage"]["pairs"])
+
+
+def without_evidence(found: pa.Table) -> pa.Table:
+    """Pairs that speak for one person, as casework and consent weigh them: left, right, status, weight_bits.
+    Which fields agree stays with the tokens."""
+    frame = pl.DataFrame(pl.from_arrow(found)).select("left", "right", "status", "weight_bits")
+    return keyed.to_arrow(
+        frame.filter((pl.col("status") == "linked") | (pl.col("weight_bits") >= AGREES_BITS))
+    )
 
 
 def pairs(site: Site, statuses: tuple[str, ...] = WAITING, *, decided: bool = False) -> pl.DataFrame:

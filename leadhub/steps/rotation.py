@@ -84,8 +84,7 @@ def _linkage(site: Site) -> Receipt:
 
 def _check_between_nights(site: Site) -> None:
     committed = site.lake.nights()
-    begun = sorted(p.name for p in (site.lake.root / "receipts").glob("*"))
-    under_way = [n for n in begun if not committed or n > committed[-1]]
+    under_way = [n for n in site.lake.nights_begun() if not committed or n > committed[-1]]
     if under_way:
         raise TerminalError(
             "state_invalid",

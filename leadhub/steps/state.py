@@ -16,7 +16,7 @@ from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop
 from leadhub.permission import linking
-from leadhub.steps import judgement, seals, tables
+from leadhub.steps import judgement, numbers, seals, tables
 from leadhub.steps.ingest import Receipt, base_of
 from leadhub.steps.site import Site
 
@@ -167,6 +167,7 @@ def close(site: Site, feed_id: str, night: str) -> Receipt:
             "counts": counts,
             "tables": state["tables"],
             "token_file": state["token_file"],
+            "numbers_file": site.lake.write_tokens(feed_id, _numbers(site, feed_id, state, night)),
             "keys": state["keys"],
             "applied": base["applied"] | (applied["applied"] if applied else {}),
             "watermark": state["watermark"],
@@ -174,6 +175,11 @@ def close(site: Site, feed_id: str, night: str) -> Receipt:
         }
         failpoints.reach("close.before_commit")
         return site.lake.put_receipt(night, feed_id, "close", receipt)
+
+
+def _numbers(site: Site, feed_id: str, state: Receipt, night: str) -> pa.Table:
+    versions = {table: counts["version"] for table, counts in state["tables"].items()}
+    return numbers.of_feed(site, feed_id, versions, night)
 
 
 def _counts(validated: Receipt | None) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 from leadhub.foundation import clock, files
@@ -10,14 +11,25 @@ from leadhub.foundation.lease import lease
 from leadhub.intake.quarantine import rows_of
 from leadhub.steps import ingest, judgement, linking, models
 from leadhub.steps.ingest import Receipt
+from leadhub.steps.night import SCOPE
 from leadhub.steps.site import Site
 
 #: committed nights whose tables stay readable ("what did we know on that night?")
 NIGHTS_KEPT = 30
+#: of a feed's receipt, what names a token file
+_NAMED = ("token_file", "numbers_file")
 
 
 def retention(site: Site) -> Receipt:
-    """Destroy drops past their feed's `retention_days`, and table versions and tokens no kept night names.
+    """The three below, one after another."""
+    kept = (keep_feeds(site), keep_linkage(site), keep_casework(site))
+    counts = ("table_files_removed", "token_files_removed")
+    return kept[0] | {name: sum(part[name] for part in kept) for name in counts}
+
+
+def keep_feeds(site: Site) -> Receipt:
+    """Destroy drops past their feed's `retention_days`, and of the feeds the table versions and tokens that
+    no kept night names.
 
     Each destroyed drop leaves a certificate (`destroyed.json`) where it was.
     """
@@ -29,14 +41,28 @@ def retention(site: Site) -> Receipt:
             for drop in site.landing.drops(feed.id):
                 if drop.night < last and not site.landing.path(drop, "destroyed.json").exists():
                     destroyed.append(site.landing.destroy(drop)["drop_id"])
-        versions, tokens = _kept(site)
-        files_removed = site.lake.vacuum(versions)
-        tokens_removed = site.lake.drop_tokens(tokens)
+        folders = {p.name for p in (site.lake.root / "tokens").glob("*")} - set(linking.FOLDERS)
+        return _purged(site, "feeds", folders) | {"destroyed_drops": destroyed}
+
+
+def keep_linkage(site: Site) -> Receipt:
+    """Remove what no kept night names of linkage's own tables and files."""
+    with lease(site.leases, "night"):
+        return _purged(site, "linkage", linking.FOLDERS)
+
+
+def keep_casework(site: Site) -> Receipt:
+    """Remove the versions of casework's tables that no kept night names."""
+    with lease(site.leases, "night"):
+        return _purged(site, "casework", ())
+
+
+def _purged(site: Site, zone: str, folders: Iterable[str]) -> Receipt:
+    versions, tokens = _kept(site)
     return {
         "status": "kept",
-        "destroyed_drops": destroyed,
-        "table_files_removed": files_removed,
-        "token_files_removed": tokens_removed,
+        "table_files_removed": site.lake.vacuum(zone, versions),
+        "token_files_removed": site.lake.drop_tokens(folders, tokens),
     }
 
 
@@ -44,25 +70,23 @@ def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
     """Table versions of the kept nights; token files of the last one alone, outside any history, and of
     the linkage model that was approved or proposed."""
     versions: dict[str, set[int]] = {}
-    tokens = models.files_named(site)
+    tokens: set[str] = models.files_named(site)
     nights = site.lake.nights()[-NIGHTS_KEPT:]
     for night in nights:
         manifest = site.lake.night(night) or {}
         for name, version in manifest["tables"].items():
             versions.setdefault(name, set()).add(version)
         if night == nights[-1]:
-            tokens |= {f["token_file"] for f in manifest["feeds"].values() if f["token_file"]}
+            tokens |= {f[name] for f in manifest["feeds"].values() for name in _NAMED}
             tokens |= linking.files_of(manifest["linkage"])
     # what an uncommitted night has written so far
-    for path in sorted((site.lake.root / "receipts").glob("*/*/pseudonymise.json")):
-        if path.parts[-3] > (nights[-1] if nights else ""):
-            said = site.lake.receipt(path.parts[-3], path.parts[-2], "pseudonymise") or {}
-            tokens |= {said["token_file"]} - {None}
-    for path in sorted((site.lake.root / "receipts").glob("*/night/link.json")):
-        if path.parts[-3] > (nights[-1] if nights else ""):
-            said = site.lake.receipt(path.parts[-3], "night", "link") or {}
-            tokens |= linking.files_of(said["linkage"])
-    return versions, tokens
+    for night in site.lake.nights_begun():
+        if night > (nights[-1] if nights else ""):
+            said = [site.lake.receipt(night, f, s) for f in site.feeds for s in ("pseudonymise", "close")]
+            tokens |= {one.get(name) for one in said if one for name in _NAMED}
+            linked = site.lake.receipt(night, SCOPE, "link")
+            tokens |= linking.files_of(linked["linkage"]) if linked else set()
+    return versions, tokens - {None}
 
 
 def release_drop(site: Site, feed_id: str, drop_id: str) -> str:

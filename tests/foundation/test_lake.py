@@ -48,14 +48,14 @@ def test_tokens_are_sealed_at_rest_and_read_back(lake, tmp_path):
     name = lake.write_tokens("feed_a", tokens)
     assert lake.read_tokens(name).equals(tokens)
     assert b"abcdefabcdef" not in (tmp_path / "lake" / "tokens" / name).read_bytes()
-    assert lake.drop_tokens(keep=set()) == 1
+    assert lake.drop_tokens(["feed_a"], keep=set()) == 1
     assert not (tmp_path / "lake" / "tokens" / name).exists()
 
 
 def test_vacuum_removes_what_no_kept_night_names(lake, tmp_path):
     old = lake.write("t", pa.table({"secret": ["gone at the source"]}))
     kept = lake.write("t", pa.table({"secret": ["here"]}))
-    assert lake.vacuum({"t": {kept}}) == 1
+    assert lake.vacuum("casework", {"t": {kept}}) == 1
     assert lake.read("t", kept).num_rows == 1
     with pytest.raises((TerminalError, OSError)):
         lake.read("t", old)

@@ -253,9 +253,9 @@ def test_a_wrong_passphrase_stops_with_the_code_of_a_wrong_key(leadhub, tmp_path
 
 def test_a_provider_that_gives_another_key_back_changes_no_file(tmp_path, monkeypatch):
     path = tmp_path / "root.key"
-    key_ring.store(path, ROOT, Wrapping())
+    key_ring.store(path, key_ring.Keys(ROOT), Wrapping())
     before = path.read_bytes()
     monkeypatch.setattr(Wrapping, "unwrap", lambda *_: bytes(32))
     with pytest.raises(LeadhubError, match="wrong_key"):
-        key_ring.store(path, ROOT, Wrapping())
+        key_ring.store(path, key_ring.Keys(ROOT), Wrapping())
     assert path.read_bytes() == before

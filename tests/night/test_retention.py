@@ -55,7 +55,8 @@ def test_after_the_time_drops_cannot_be_read_and_a_certificate_says_so(nights, s
 
 def test_the_last_nights_tokens_alone_are_kept(nights, site):
     manifest = site.lake.night(nights.night(2))
-    named = {f["token_file"] for f in manifest["feeds"].values()} | linking.files_of(manifest["linkage"])
+    of_feeds = {f[n] for f in manifest["feeds"].values() for n in ("token_file", "numbers_file")}
+    named = of_feeds | linking.files_of(manifest["linkage"])
     upkeep.retention(site)
     held = {str(p.relative_to(site.lake.root / "tokens")) for p in _files(site, "tokens")}
     assert held == named - {None}

@@ -15,7 +15,7 @@ from leadhub.foundation import keys as key_ring
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
 from leadhub.identity import linkage, tokens
-from leadhub.steps import linking, models, retraining, review, upkeep
+from leadhub.steps import linking, models, numbers, retraining, review, upkeep
 from leadhub.steps.site import Site
 from tests.identity import people
 
@@ -48,7 +48,9 @@ class Hub:
         lake, night = self.site.lake, NIGHTS[self.nights]
         for feed in self.site.feeds:
             name = lake.write_tokens(feed, tables[feed]) if feed in tables else None
-            lake.put_receipt(night, feed, "close", CLOSED | {"token_file": name})
+            quoted = lake.write_tokens(feed, numbers.of_feed(self.site, feed, {}, night))
+            said = {"token_file": name, "numbers_file": quoted}
+            lake.put_receipt(night, feed, "close", CLOSED | said)
         linking.link(self.site, night)
         said = lake.receipt(night, "night", "link")
         feeds = {f: lake.receipt(night, f, "close") for f in self.site.feeds}
@@ -182,12 +184,12 @@ def test_limits_outlive_retention_as_long_as_a_model_needs_them(tmp_path):
     made = retraining.retrain(hub.site)
     _, kept = upkeep._kept(hub.site)
     assert {old, made["limits"]["file"]} <= kept
-    hub.site.lake.drop_tokens(kept)
+    hub.site.lake.drop_tokens(["limits", "pairs"], kept)
     retraining.approve(hub.site, made["name"], by="a steward", why="twice the records")
     hub.night(tables)
     _, kept = upkeep._kept(hub.site)
     assert old not in kept
-    hub.site.lake.drop_tokens(kept)
+    hub.site.lake.drop_tokens(["limits", "pairs"], kept)
     assert hub.night(tables)["compared_anew"] == 0
 
 

@@ -1,0 +1,136 @@
+"""Three operating-system users, of whom none joins what names a person with what is said of one.
+
+=========== ================================================= ==========================================
+role        does                                              never holds
+=========== ================================================= ==========================================
+landing     takes drops, validates, pseudonymises, closes,    who is whom over the agencies (crosswalk);
+            answers agencies, destroys drops                  releases, the ledger
+linking     links tokens, gives persons their ids             any drop, any row of an agency's tables
+publishing  reconciles, gates, delivers, keeps the ledger     any drop, any token, whatever names anybody
+=========== ================================================= ==========================================
+
+Landing sees each agency's file as it came, names and all: somebody must read it. It cannot tell which rows
+of two agencies are of one person. Without roles (the embedded default) one user does everything.
+
+Who may what is said by folders: a folder's owner alone writes in it, unless `shared`; its `group` reads.
+New folders and files have the bits of the folder that they are made in (`files`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+#: the group of all three
+EVERYONE = "leadhub"
+
+
+@dataclass(frozen=True)
+class Role:
+    """`keys`: kinds of purposes (`foundation.keys`). `steps`: `module.function` of `leadhub.steps`, in the
+    order of a night; nothing else runs under the role but the commands of a steward."""
+
+    keys: frozenset[str]
+    steps: tuple[str, ...]
+
+
+_ALL = frozenset({"check", "operators"})
+ROLES: Mapping[str, Role] = MappingProxyType(
+    {
+        "landing": Role(
+            _ALL | {"landing", "token", "number", "record", "seal", "storage"},
+            (
+                "ingest.land",
+                "ingest.validate",
+                "ingest.acknowledge",
+                "state.pseudonymise",
+                "state.close",
+                "upkeep.keep_feeds",
+            ),
+        ),
+        "linking": Role(_ALL | {"storage", "person"}, ("linking.link", "upkeep.keep_linkage")),
+        "publishing": Role(
+            _ALL | {"seal", "number", "partner", "checkpoint", "statistics"},
+            (
+                "night.reconcile",
+                "night.commit",
+                "publish.stage",
+                "approvals.preview",
+                "approvals.answer",
+                "publish.deliver",
+                "upkeep.keep_casework",
+                "endings.due",
+                "endings.told",
+                "recalls.collect",
+            ),
+        ),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder below `var`: its owner (a role), the group that reads in it (a role, or `EVERYONE`; empty:
+    nobody but the owner), and whether that group also writes there. Others may pass through a `passable` one
+    to what is theirs below, and cannot list it."""
+
+    path: str
+    owner: str = ""
+    group: str = ""
+    shared: bool = False
+    passable: bool = False
+
+    @property
+    def mode(self) -> int:
+        own = 0o700 if not self.group else 0o2770 if self.shared else 0o2750
+        return own | 0o001 * self.passable
+
+    def readers(self) -> set[str]:
+        """Roles that read in it."""
+        return {self.owner} | (set(ROLES) if self.group == EVERYONE else {self.group})
+
+
+#: the parents before their children
+FOLDERS = (
+    Folder(".", "", EVERYONE),
+    Folder("landing", "landing"),
+    Folder("landing_keys", "landing"),
+    Folder("reports", "landing", EVERYONE),
+    Folder("lake", "", EVERYONE, shared=True),
+    Folder("lake/intake", "landing"),
+    Folder("lake/leases", "", EVERYONE, shared=True),
+    Folder("lake/receipts", "", EVERYONE, shared=True),
+    Folder("lake/nights", "publishing", EVERYONE),
+    Folder("lake/tables", "", EVERYONE),
+    Folder("lake/tables/feeds", "landing", "publishing"),
+    Folder("lake/tables/linkage", "linking", "publishing"),
+    Folder("lake/tables/casework", "publishing"),
+    Folder("lake/tokens", "landing", "linking"),
+    Folder("lake/tokens/limits", "linking"),
+    Folder("lake/tokens/pairs", "linking"),
+    Folder("lake/models", "linking", EVERYONE),
+    Folder("lake/decisions", "linking", "publishing"),
+    Folder("seals", "publishing", "landing", passable=True),
+    Folder("seals/rotated", "publishing", EVERYONE),
+    Folder("releases", "publishing"),
+    Folder("statistics", "publishing"),
+    Folder("ledger", "publishing", passable=True),
+    Folder("ledger/hub", "", EVERYONE, shared=True),
+    Folder("keys", "", EVERYONE),
+)
+
+
+def role_of(step: str) -> str:
+    """The role that runs a step. Raises: KeyError for what is no step of a night."""
+    return next((name for name, role in ROLES.items() if step in role.steps), "") or _unknown(step)
+
+
+def _unknown(step: str) -> str:
+    raise KeyError(step)
+
+
+def who_holds(kind: str) -> str:
+    """What to do about a key that a role does not hold."""
+    named = [name for name, role in ROLES.items() if kind in role.keys]
+    return f"run this as {' or '.join(named)}" if named else "run this with the root key"
