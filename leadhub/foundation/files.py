@@ -1,8 +1,8 @@
 """Files that are whole or absent: write aside, fsync, rename, fsync the folder.
 
-Nobody but their owner reads them, unless they are made in a folder with the set-group-id bit: that one is
-shared with its group (`roles`), and so is what is in it. What the superuser makes belongs to whom its folder
-belongs to.
+Nobody but their owner reads them, unless they are made in a folder with the set-group-id bit: that one
+is shared with its group (`roles`), and so is what is in it. What the superuser makes belongs to whom its
+folder belongs to.
 
 The order follows Pillai et al., "All File Systems Are Not Created Equal" (OSDI 2014): file, then
 folder, then rename, then the parent.

@@ -110,8 +110,8 @@ def _derived(secret: bytes, about: str, length: int = 32) -> bytes:
 
 
 def load(path: Path, wrapping: Wrapping = Wrapping(), *, create: bool = False) -> Keys:  # noqa: B008
-    """Read the root key, or a role's ring; `create` makes a new root where there is none. `wrapping` unwraps
-    or wraps it.
+    """Read the root key, or a role's ring; `create` makes a new root where there is none. `wrapping`
+    unwraps or wraps it.
 
     Raises: TerminalError `key_missing` or `wrong_key` (malformed file), and as `Wrapping.unwrap`.
     """
@@ -137,8 +137,9 @@ def load(path: Path, wrapping: Wrapping = Wrapping(), *, create: bool = False) -
 
 
 def store(path: Path, keys: Keys, wrapping: Wrapping) -> None:
-    """The root, or a role's ring, in its file, wrapped as the settings say, once that gives it back. Raises:
-    as `Wrapping.unwrap`."""
+    """The root, or a role's ring, in its file, wrapped as the settings say, once that gives it back.
+
+    Raises: as `Wrapping.unwrap`."""
     plain = keys.content()
     content = wrapping.wrap(plain)
     if wrapping.unwrap(content) != plain:

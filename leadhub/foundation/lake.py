@@ -11,9 +11,11 @@
     var/lake/intake/<night>/<feed>/            receipts that may quote a file's name, words for the agency
     var/lake/nights/<night>.json               the commit of a night: one renamed file
 
+A zone is written by one role (`roles`).
+
 Delta commits one table at a time; a night touches thirty. So a version counts only once a night
 manifest names it: a night killed at any instant leaves the last manifest, and with it the last good
-state. A zone is written by one role (`roles`). A step always starts from the versions of the last manifest, never from "latest"; run again, it
+state. A step always starts from the versions of the last manifest, never from "latest"; run again, it
 writes the same rows as a newer version, and the older one is left to `vacuum`.
 """
 

@@ -72,8 +72,8 @@ ROLES: Mapping[str, Role] = MappingProxyType(
 @dataclass(frozen=True)
 class Folder:
     """A folder below `var`: its owner (a role), the group that reads in it (a role, or `EVERYONE`; empty:
-    nobody but the owner), and whether that group also writes there. Others may pass through a `passable` one
-    to what is theirs below, and cannot list it."""
+    nobody but the owner), and whether that group also writes there. Others may pass through a `passable`
+    one to what is theirs below, and cannot list it."""
 
     path: str
     owner: str = ""

@@ -1,9 +1,9 @@
 """Which persons of the feeds are joined by a number of one event.
 
-When a feed closes, its numbers go into a file beside its tokens, so that linking reads no row of an agency's
-tables. A sealed case speaks for nobody: its numbers are left out, wherever else they stand. So each file
-also holds the tokens of all numbers that are sealed by then: as the register knows them, and as the feed
-states tonight.
+When a feed closes, its numbers go into a file beside its tokens, so that linking reads no row of an
+agency's tables. A sealed case speaks for nobody: its numbers are left out, wherever else they stand. So
+each file also holds the tokens of all numbers that are sealed by then: as the register knows them, and as
+the feed states tonight.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def of_feed(site: Site, feed_id: str, versions: dict[str, int], night: str) -> p
     read = _Tables(site, feed_id, versions)
     sealed = [register.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
     sealed += read.sealed(date.fromisoformat(night))
-    spoken_for = pl.concat(sealed).select(feed=pl.lit(feed_id), kind=pl.lit(SEALED), token="token")
-    every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read.quoted(), spoken_for], how="diagonal")
+    kind = {"feed": pl.lit(feed_id), "kind": pl.lit(SEALED)}
+    silent = pl.concat(sealed).with_columns(**kind)
+    every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read.quoted(), silent], how="diagonal")
     return keyed.to_arrow(every.unique().sort(*_COLUMNS, nulls_last=True))
 
 

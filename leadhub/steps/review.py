@@ -50,8 +50,8 @@ def pairs_of(site: Site, manifest: Receipt) -> pa.Table:
 
 
 def without_evidence(found: pa.Table) -> pa.Table:
-    """Pairs that speak for one person, as casework and consent weigh them: left, right, status, weight_bits.
-    Which fields agree stays with the tokens."""
+    """Pairs that speak for one person, as casework and consent weigh them: left, right, status,
+    weight_bits. Which fields agree stays with the tokens."""
     frame = pl.DataFrame(pl.from_arrow(found)).select("left", "right", "status", "weight_bits")
     return keyed.to_arrow(
         frame.filter((pl.col("status") == "linked") | (pl.col("weight_bits") >= AGREES_BITS))

@@ -70,7 +70,7 @@ def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
     """Table versions of the kept nights; token files of the last one alone, outside any history, and of
     the linkage model that was approved or proposed."""
     versions: dict[str, set[int]] = {}
-    tokens: set[str] = models.files_named(site)
+    tokens: set[str | None] = {*models.files_named(site)}
     nights = site.lake.nights()[-NIGHTS_KEPT:]
     for night in nights:
         manifest = site.lake.night(night) or {}
@@ -86,7 +86,7 @@ def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
             tokens |= {one.get(name) for one in said if one for name in _NAMED}
             linked = site.lake.receipt(night, SCOPE, "link")
             tokens |= linking.files_of(linked["linkage"]) if linked else set()
-    return versions, tokens - {None}
+    return versions, {name for name in tokens if name}
 
 
 def release_drop(site: Site, feed_id: str, drop_id: str) -> str:
