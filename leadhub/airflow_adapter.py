@@ -6,7 +6,6 @@ AirflowFailException, and nobody retries what only a person can mend. Neither ca
 
 from __future__ import annotations
 
-import importlib
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -99,15 +98,16 @@ def _connect(name: str) -> base.Connection:
 
 
 def _act(step: str, *arguments: Any, **named: Any) -> dict[str, Any]:
+    from leadhub.steps import acting
     from leadhub.steps.site import open_site
 
-    module, _, function = step.partition(".")
-    act = getattr(importlib.import_module(f"leadhub.steps.{module}"), function)
-    return act(open_site(_connect, SETTINGS), *arguments, **named)
+    if SETTINGS.role_command:
+        return acting.as_role(SETTINGS.role_command, step, list(arguments), named)
+    return acting.act(open_site(_connect, SETTINGS), step, list(arguments), named)
 
 
 def run(step: str, *arguments: Any) -> dict[str, Any]:
-    """Run `module.function` of `leadhub.steps` on this site; returns its receipt.
+    """Run `module.function` of `leadhub.steps`, here or as the user of its role; returns its receipt.
 
     Raises: AirflowFailException for what needs a person; TransientError as it is.
     """

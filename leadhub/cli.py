@@ -268,6 +268,14 @@ def ledger_verify(
     console.print(f"{partner}: {found.seq} entries, unbroken{until}")
 
 
+@app.command(hidden=True)
+def step(name: Annotated[str, typer.Argument(help="such as linking.link")]) -> None:
+    """What the DAGs run as the user of a role: one step, asked for and answered in JSON."""
+    from leadhub.steps import acting
+
+    acting.serve(name, _site)
+
+
 @app.command()
 def docs() -> None:
     """Write the JSON Schemas of feeds and agreements into docs/."""

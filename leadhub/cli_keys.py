@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +13,7 @@ from rich.console import Console
 
 from connectors.base import connection_from_environment
 from leadhub.cli_linkage import console_width, table_of
-from leadhub.foundation import algorithms, files, ledger, openpgp, shares
+from leadhub.foundation import algorithms, files, ledger, openpgp, roles, shares
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import TerminalError
@@ -88,6 +91,48 @@ def split(
         f"{count} shares, any {needed} of which restore the root key (check value {keys.check_value()}). "
         "Give each to another officer, on paper or on a medium of their own; then delete the folder."
     )
+
+
+@app.command("roles")
+def for_roles(
+    folder: Annotated[Path, typer.Argument(help="where to write the rings; a folder that is not there")],
+) -> None:
+    """A ring for each of landing, linking and publishing: its own keys and no root.
+
+    Give each to its user alone (mode 600), and take the root key away from where the nights run: it is
+    needed again to rotate keys, to split it, and for these rings. Rotations need no new ring.
+    """
+    settings = site_settings.load()
+    keys = key_ring.load(settings.root_key, settings.wrapping)
+    if folder.exists():
+        raise TerminalError("state_invalid", f"[{folder.name}] is there already; name a new folder")
+    folder.mkdir(mode=0o700)
+    for role in roles.ROLES:
+        ring = keys.of_role(role)
+        key_ring.store(folder / f"{role}.ring", ring, settings.wrapping)
+        console.print(f"{role}.ring: {', '.join(sorted(ring.kinds))}")
+
+
+@app.command()
+def prepare(
+    user: Annotated[str, typer.Option(help="the users of the roles, and their groups")] = "leadhub-{role}",
+) -> None:
+    """Make the state's folders, each open to the roles that need it alone. Run as the superuser."""
+    settings = site_settings.load()
+    names = {role: user.format(role=role) for role in roles.ROLES}
+    try:
+        users = {role: pwd.getpwnam(name).pw_uid for role, name in names.items()}
+        groups = {role: grp.getgrnam(name).gr_gid for role, name in names.items()}
+        groups[roles.EVERYONE] = grp.getgrnam(roles.EVERYONE).gr_gid
+    except KeyError as error:
+        raise TerminalError(
+            "settings_invalid", f"{error.args[0]}; docs/runbook.md, 'First installation'"
+        ) from None
+    roles.prepare(settings.var, users, groups)
+    for path, role in ((settings.signing_key, "publishing"), (settings.decryption_key, "landing")):
+        if path.exists():
+            os.chown(path, users[role], groups[role])
+    console.print(f"{len(roles.FOLDERS)} folders are open to the roles that need them, and to no one else")
 
 
 @app.command()

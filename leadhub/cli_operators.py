@@ -26,10 +26,11 @@ from leadhub.foundation import ledger, settings
 from leadhub.foundation.ledger import Entry
 
 console = Console(width=console_width())
-#: commands that touch nothing of the hub's state: tried on an agency's files, at its edge or in a demo
+#: commands that touch nothing of the hub's state: tried on an agency's files, at its edge or in a demo; and
+#: the one that the DAGs run, whose receipts say what was done
 ELSEWHERE = frozenset(
     [
-        *("demo", "check", "docs", "linkage evaluate", "tokenise"),
+        *("demo", "check", "docs", "linkage evaluate", "tokenise", "step"),
         *("exchange key", "exchange show", "exchange rows"),
         *("opprl key", "opprl tokenise", "opprl send", "opprl receive"),
     ]

@@ -1,7 +1,7 @@
 """Files that are whole or absent: write aside, fsync, rename, fsync the folder.
 
-Nobody but their owner reads them, unless they are made in a folder with the set-group-id bit: that one
-is shared with its group (`roles`), and so is what is in it. What the superuser makes belongs to whom its
+Nobody but their owner reads them, unless they are `SHARED` and made in a folder with the set-group-id
+bit: that one is open to its group (`roles`), and so are they. What the superuser makes belongs to whom its
 folder belongs to.
 
 The order follows Pillai et al., "All File Systems Are Not Created Equal" (OSDI 2014): file, then
@@ -24,6 +24,8 @@ from typing import Any, BinaryIO
 from leadhub.foundation.errors import TransientError
 
 CHUNK = 1 << 20
+#: a mode: as the folder is open to its group
+SHARED = None
 
 
 def canonical_json(value: Any) -> bytes:
@@ -57,17 +59,21 @@ def make_folder(folder: Path) -> None:
     """With its parents; a new folder in a shared one is shared alike."""
     absent = [f for f in (folder, *folder.parents) if not f.exists()]
     for new in reversed(absent):
-        new.mkdir(exist_ok=True)
+        try:
+            new.mkdir()
+        except FileExistsError:
+            continue
         above = os.stat(new.parent)
-        if above.st_mode & stat.S_ISGID:
+        # a needless change of mode would take the bit away from who is not of the group
+        if above.st_mode & stat.S_ISGID and os.stat(new).st_mode != above.st_mode:
             new.chmod(stat.S_IMODE(above.st_mode))
         if os.geteuid() == 0:
             os.chown(new, above.st_uid, -1)
 
 
-def _share(descriptor: int, folder: Path) -> None:
+def _settle(descriptor: int, folder: Path, mode: int | None) -> None:
     above = os.stat(folder)
-    if above.st_mode & stat.S_ISGID:
+    if mode is SHARED and above.st_mode & stat.S_ISGID:
         os.fchmod(descriptor, 0o600 | above.st_mode & 0o060)
     if os.geteuid() == 0:
         os.fchown(descriptor, above.st_uid, -1)
@@ -79,7 +85,7 @@ def open_shared(path: Path, flags: int) -> int:
     new = not path.exists()
     descriptor = os.open(path, flags | os.O_CREAT, 0o600)
     if new:
-        _share(descriptor, path.parent)
+        _settle(descriptor, path.parent, SHARED)
     return descriptor
 
 
@@ -97,9 +103,8 @@ def io_errors(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
-    """A handle whose bytes appear at `path` all at once, on success only. Without `mode` as its folder is
-    shared.
+def writing(path: Path, mode: int | None = 0o600) -> Iterator[BinaryIO]:
+    """A handle whose bytes appear at `path` all at once, on success only.
 
     Raises: TransientError `disk_full` or `io_failed`.
     """
@@ -108,8 +113,7 @@ def writing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
         aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode or 0o600)
-            if mode is None:
-                _share(descriptor, path.parent)
+            _settle(descriptor, path.parent, mode)
             with os.fdopen(descriptor, "wb") as handle:
                 yield handle
                 handle.flush()
@@ -120,13 +124,13 @@ def writing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
             aside.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes, mode: int | None = None) -> None:
+def write_bytes(path: Path, data: bytes, mode: int | None = 0o600) -> None:
     with writing(path, mode) as handle:
         handle.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, canonical_json(value))
+    write_bytes(path, canonical_json(value), SHARED)
 
 
 def commit_folder(staging: Path, final: Path) -> None:

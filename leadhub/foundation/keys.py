@@ -144,7 +144,7 @@ def store(path: Path, keys: Keys, wrapping: Wrapping) -> None:
     content = wrapping.wrap(plain)
     if wrapping.unwrap(content) != plain:
         raise TerminalError("wrong_key", "the provider gives another key back; the file stays as it was")
-    files.write_bytes(path, content.encode() + b"\n", mode=0o600)
+    files.write_bytes(path, content.encode() + b"\n")
 
 
 @dataclass(frozen=True)

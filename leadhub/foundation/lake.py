@@ -105,7 +105,7 @@ class Lake:
             stream.write_table(tokens)
         plain = sink.getvalue()
         name = f"{folder}/{files.sha256_bytes(plain)[:32]}.enc"
-        with files.writing(self.root / "tokens" / name) as handle:
+        with files.writing(self.root / "tokens" / name, files.SHARED) as handle:
             writer = envelope.EnvelopeWriter(handle, self._keys.derive("storage:linkage"))
             writer.write(plain)
             writer.close()

@@ -18,9 +18,13 @@ New folders and files have the bits of the folder that they are made in (`files`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
+
+from leadhub.foundation.errors import TerminalError
 
 #: the group of all three
 EVERYONE = "leadhub"
@@ -84,11 +88,10 @@ class Folder:
     @property
     def mode(self) -> int:
         own = 0o700 if not self.group else 0o2770 if self.shared else 0o2750
-        return own | 0o001 * self.passable
+        return own | 0o011 * self.passable
 
-    def readers(self) -> set[str]:
-        """Roles that read in it."""
-        return {self.owner} | (set(ROLES) if self.group == EVERYONE else {self.group})
+    def open_to(self, role: str) -> bool:
+        return role == self.owner or self.group in (role, EVERYONE)
 
 
 #: the parents before their children
@@ -96,7 +99,7 @@ FOLDERS = (
     Folder(".", "", EVERYONE),
     Folder("landing", "landing"),
     Folder("landing_keys", "landing"),
-    Folder("reports", "landing", EVERYONE),
+    Folder("reports", "landing"),
     Folder("lake", "", EVERYONE, shared=True),
     Folder("lake/intake", "landing"),
     Folder("lake/leases", "", EVERYONE, shared=True),
@@ -134,3 +137,32 @@ def who_holds(kind: str) -> str:
     """What to do about a key that a role does not hold."""
     named = [name for name, role in ROLES.items() if kind in role.keys]
     return f"run this as {' or '.join(named)}" if named else "run this with the root key"
+
+
+def prepare(var: Path, users: Mapping[str, int], groups: Mapping[str, int]) -> None:
+    """Make every folder, owned and open as `FOLDERS` says. `users`: the user id of each role; `groups`: its
+    group's, and that of `EVERYONE`. Needs the superuser."""
+    for folder in FOLDERS:
+        path = var / folder.path
+        path.mkdir(parents=True, exist_ok=True)
+        os.chown(path, users.get(folder.owner, 0), groups[folder.group or EVERYONE])
+        path.chmod(folder.mode)
+
+
+def check(var: Path, role: str) -> None:
+    """This process can read the folders of its role, write where it should, and read no other.
+
+    Raises: TerminalError `settings_invalid` naming the folder.
+    """
+    for folder in FOLDERS:
+        path = var / folder.path
+        reads = os.access(path, os.R_OK | os.X_OK)
+        writes = os.access(path, os.W_OK)
+        if reads != folder.open_to(role) or writes != (
+            role == folder.owner or (folder.shared and folder.open_to(role))
+        ):
+            raise TerminalError(
+                "settings_invalid",
+                f"[{folder.path}] is not open to role [{role}] as it should be, and to no one else; run "
+                "`leadhub keys prepare` as the superuser",
+            )

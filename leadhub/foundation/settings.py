@@ -45,6 +45,8 @@ class Settings(BaseModel):
     alert_webhook: str | None = None
     #: refuse to start unless OpenSSL's FIPS provider is active
     require_fips: bool = False
+    #: what runs a step as the user of its `{role}` (`steps.acting`); empty: this process runs it
+    role_command: str = ""
     root_key_file: Path | None = None
     #: what wraps the root key (`wrapping`); its file says by itself what unwraps it
     key_provider: Kind = "file"

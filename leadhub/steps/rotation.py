@@ -102,7 +102,7 @@ def _make_anew(var: Path, keys: key_ring.Keys, name: str) -> int:
     files_left = _under_older_storage(var, keys)
     for path in files_left:
         plain = envelope.decrypt_with_any(path.read_bytes(), older)
-        files.write_bytes(path, envelope.encrypt(plain, newest))
+        files.write_bytes(path, envelope.encrypt(plain, newest), files.SHARED)
     return len(files_left)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.base import Connect, Connector
-from leadhub.foundation import algorithms
+from leadhub.foundation import algorithms, roles
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import TerminalError
@@ -117,6 +117,7 @@ def open_site(connect: Connect, settings: Settings | None = None, *, rotating: b
     """The site of this environment; the root key is checked against the state before anything else.
 
     `rotating`: also while a rotation of the linkage key is unfinished.
+    A role starts only where every folder is open to it as `roles` says, and no other is.
     Raises: TerminalError `settings_invalid`, `key_missing`, `wrong_key`, `state_invalid`.
     """
     chosen = settings or site_settings.load()
@@ -127,4 +128,6 @@ def open_site(connect: Connect, settings: Settings | None = None, *, rotating: b
             "a rotation of the linkage key is unfinished; run `leadhub keys rotate linkage`",
         )
     keys = key_ring.load(chosen.root_key, chosen.wrapping)
+    if keys.role:
+        roles.check(chosen.var, keys.role)
     return Site(chosen, key_ring.verify(keys, chosen.key_state), connect)

@@ -100,10 +100,10 @@ def test_a_retired_id_returns_to_one_place_with_most_of_its_records():
     assert persons(three)["a"] == persons(one)["a"]
     assert persons(three)["c"] not in set(persons(one).values())
     one, two, three = nights(("abc", "def", "ghi"), ("abdef", "cghi"), ("abdef", "c", "ghi"))
-    assert events(two) == [
+    assert set(events(two)) == {
         ("merge", persons(one)["d"], persons(one)["a"], 2),
         ("merge", persons(one)["g"], persons(one)["a"], 1),
-    ]
+    }
     assert persons(three)["c"] not in set(persons(one).values()), "a straggler is not who it was"
 
 

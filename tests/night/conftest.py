@@ -68,6 +68,9 @@ class Nights:
 
     def outcome(self) -> dict[str, object]:
         """All that must be equal after any history: plaintext deliveries and sorted logical tables."""
+        return self.deliveries() | self.tables()
+
+    def deliveries(self) -> dict[str, object]:
         found: dict[str, object] = {}
         secret = {a.name: a / "openpgp.pgp" for a in self.stage.agencies.iterdir() if a.is_dir()}
         for path in sorted((self.var / "sftp").glob("*/outbox/**/*")):
@@ -82,7 +85,7 @@ class Nights:
             if path.name.endswith(".ack.json"):
                 data = b"".join(li for li in data.splitlines(True) if b'"received_at"' not in li)
             found[name] = data
-        return found | self.tables()
+        return found
 
     def tables(self) -> dict[str, object]:
         from connectors.base import connection_from_environment

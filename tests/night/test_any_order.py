@@ -79,9 +79,12 @@ class Hub:
         pairs = desk.pairs()
         pairs = pairs.append_column("status", pa.array(["linked"] * pairs.num_rows, pa.string()))
         linked = {
-            "tables": {"crosswalk": self._write(site, "crosswalk", crosswalk)},
+            "tables": {
+                "crosswalk": self._write(site, "crosswalk", crosswalk),
+                "linkage_pairs": self._write(site, "linkage_pairs", pairs),
+            },
             "person_counter": len(PEOPLE),
-            "linkage": {"pairs": site.lake.write_tokens("pairs", pairs)},
+            "linkage": {},
         }
         site.lake.put_receipt(night, whole.SCOPE, "link", linked)
         whole.reconcile(site, night)
