@@ -1,6 +1,15 @@
 # One image for every leadhub service; the command chooses which.
 FROM docker.io/library/python:3.11-slim-bookworm
-RUN useradd --create-home --uid 10001 leadhub
+# Airflow's user is in no group of the hub's: it cannot read the state
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends sudo \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --create-home --uid 10001 airflow \
+ && groupadd --gid 10010 leadhub \
+ && useradd --create-home --uid 10011 --groups leadhub leadhub-landing \
+ && useradd --create-home --uid 10012 --groups leadhub leadhub-linking \
+ && useradd --create-home --uid 10013 --groups leadhub leadhub-publishing
+COPY --chmod=440 deploy/roles/sudoers /etc/sudoers.d/leadhub
 WORKDIR /opt/leadhub
 COPY bootstrap.lock requirements.lock ./
 RUN pip install --no-cache-dir --require-hashes -r bootstrap.lock \
@@ -16,8 +25,9 @@ COPY dags dags
 COPY plugins plugins
 COPY airflow.cfg ./
 RUN uv pip install --system --no-deps --no-build-isolation -e . \
- && install -d -o leadhub -g leadhub /var/lib/leadhub /var/lib/airflow
-USER leadhub
+ && install -d -o airflow -g airflow /var/lib/airflow \
+ && install -d /var/lib/leadhub
+USER airflow
 ENV AIRFLOW_HOME=/var/lib/airflow \
     AIRFLOW_CONFIG=/opt/leadhub/airflow.cfg \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/leadhub/dags \

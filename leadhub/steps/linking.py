@@ -78,7 +78,7 @@ def link(site: Site, night: str) -> Receipt:
             "crosswalk": assigned.crosswalk,
             "crosswalk_events": events,
             "linkage_left_out": linked.left_out,
-            "linkage_pairs": review.without_evidence(linked.pairs),
+            "linkage_pairs": review.without_evidence(site, linked.pairs),
         }
         versions = {name: site.lake.write(name, table) for name, table in tables.items()}
         used = models.keep(site, linked) | {"pairs": site.lake.write_tokens("pairs", linked.pairs)}

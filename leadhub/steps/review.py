@@ -49,13 +49,15 @@ def pairs_of(site: Site, manifest: Receipt) -> pa.Table:
     return site.lake.read_tokens(manifest["linkage"]["pairs"])
 
 
-def without_evidence(found: pa.Table) -> pa.Table:
-    """Pairs that speak for one person, as casework and consent weigh them: left, right, status,
-    weight_bits. Which fields agree stays with the tokens."""
+def without_evidence(site: Site, found: pa.Table) -> pa.Table:
+    """What casework and consent weigh of pairs: left, right, status, weight_bits. Which fields agree stays
+    with the tokens, and so does the weight, which tells how rare a name is: here it is cut down to the
+    highest of the thresholds that anything asks for. Pairs below all of them are left out."""
+    asked = (a.link_evidence.min_bits for a in site.agreements.values() if a.link_evidence)
+    levels = {AGREES_BITS, *(float(bits) for bits in asked if bits is not None)}
+    reached = (pl.when(pl.col("weight_bits") >= level).then(pl.lit(level)) for level in sorted(levels))
     frame = pl.DataFrame(pl.from_arrow(found)).select("left", "right", "status", "weight_bits")
-    return keyed.to_arrow(
-        frame.filter((pl.col("status") == "linked") | (pl.col("weight_bits") >= AGREES_BITS))
-    )
+    return keyed.to_arrow(frame.with_columns(weight_bits=pl.max_horizontal(*reached)).drop_nulls())
 
 
 def pairs(site: Site, statuses: tuple[str, ...] = WAITING, *, decided: bool = False) -> pl.DataFrame:

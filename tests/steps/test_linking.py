@@ -226,3 +226,17 @@ def test_a_provisional_model_is_learnt_anew_when_the_records_have_doubled(tmp_pa
     assert first["model"]["how"] == "expectation maximisation"
     assert hub.night(some(0.03))["linkage"]["model"] == first["model"]
     assert hub.night(some(0.05))["linkage"]["model"] != first["model"]
+
+
+def test_of_scored_pairs_casework_sees_the_threshold_they_reach(tmp_path):
+    hub = Hub(tmp_path / "var")
+    hub.night(county("tokens", 0.1))
+    scored, seen = (pl.DataFrame(pl.from_arrow(t)) for t in (hub.pairs(), hub.read("linkage_pairs")))
+    assert seen.columns == ["left", "right", "status", "weight_bits"]
+    asked = {a.link_evidence.min_bits for a in hub.site.agreements.values() if a.link_evidence}
+    levels = {0.0, *(asked - {None})}
+    assert set(seen.get_column("weight_bits")) <= levels
+    for level in levels:
+        either = (t.filter(pl.col("weight_bits") >= level).select("left", "right") for t in (scored, seen))
+        assert len({frozenset(t.rows()) for t in either}) == 1
+    assert 0 < seen.height < scored.height
