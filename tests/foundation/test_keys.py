@@ -113,6 +113,7 @@ def test_what_names_people_and_what_is_said_of_them_are_in_no_one_ring():
 def test_a_ring_is_wrapped_as_a_root_is(tmp_path):
     secret = tmp_path / "passphrase"
     secret.write_text("a long enough passphrase")
+    secret.chmod(0o640)
     wrapping, path = Wrapping(passphrase_file=secret), tmp_path / "linking.ring"
     keys.store(path, keys.Keys(bytes(32)).of_role("linking"), wrapping)
     assert path.read_text().startswith("pbkdf2:")
