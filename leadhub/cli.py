@@ -30,7 +30,7 @@ from leadhub import (
     cli_review,
     cli_seals,
 )
-from leadhub.foundation import clock, files, ledger
+from leadhub.foundation import clock, files, ledger, roles
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import LeadhubError, TerminalError
@@ -161,22 +161,34 @@ def status() -> None:
             why = f" ({said['reason']})" if said["reason"] else ""
             table.add_row(night, feed, said["status"] + why, *counts, said["as_of"] or "never")
     console.print(table if nights else "No night was committed yet: run `leadhub night`, or the DAGs.")
-    held = [(f, d.drop_id) for f in site.feeds for d in site.landing.drops(f) if is_held(site, d)]
-    for feed, drop_id in held:
-        console.print(f"held: drop {drop_id} of {feed}; see `leadhub drop list {feed}`")
-    refused = Counter(row["feed"] for row in _open_rows(site))
-    for feed, rows in sorted(refused.items()):
-        console.print(f"quarantine: {rows:,} faults; see `leadhub quarantine show {feed}`")
+    role = site.keys.role
+    if roles.reads(role, "landing"):
+        held = [(f, d.drop_id) for f in site.feeds for d in site.landing.drops(f) if is_held(site, d)]
+        for feed, drop_id in held:
+            console.print(f"held: drop {drop_id} of {feed}; see `leadhub drop list {feed}`")
+    else:
+        console.print(f"Held drops are not shown to role {role}: run this as landing, too.")
+    if roles.reads(role, "lake/tables/feeds"):
+        refused = Counter(row["feed"] for row in _open_rows(site))
+        for feed, rows in sorted(refused.items()):
+            console.print(f"quarantine: {rows:,} faults; see `leadhub quarantine show {feed}`")
     if said := models.notice(site):
         console.print(f"linkage: {said}")
+    if roles.reads(role, "ledger"):
+        _partners(site)
+    else:
+        console.print(f"What partners got is not shown to role {role}: run this as publishing, too.")
+    for name, (last, _) in sorted(endings.ending(site).items()):
+        console.print(f"agreement {name} ends on {last}: ask its signatories to renew it")
+
+
+def _partners(site: Site) -> None:
     delivered = _table("partner", "agreement", "in force until", "ledger entries", title="Partners")
     for agreement in site.agreements.values():
         chain = site.settings.var / "ledger" / f"{agreement.partner}.jsonl"
         entries = ledger.head(chain).seq if chain.exists() else 0
         delivered.add_row(agreement.partner, agreement.id, str(agreement.valid_until), f"{entries:,}")
     console.print(delivered)
-    for name, (last, _) in sorted(endings.ending(site).items()):
-        console.print(f"agreement {name} ends on {last}: ask its signatories to renew it")
 
 
 @drop_app.command("list")
@@ -294,7 +306,10 @@ def main() -> None:
     command = typer.main.get_command(app)
     cli_operators.attach(command)
     try:
-        command()
+        try:
+            command()
+        except PermissionError as error:
+            raise roles.shut(site_settings.load().var, Path(error.filename or "")) from None
     except LeadhubError as error:
         typer.secho(f"{error.reason}: {error.message}", err=True, fg="red")
         raise SystemExit(error.exit_code) from None

@@ -13,10 +13,12 @@ from rich.console import Console
 
 from connectors.base import connection_from_environment
 from leadhub.cli_linkage import console_width, table_of
+from leadhub.cli_operators import chain
 from leadhub.foundation import algorithms, files, ledger, openpgp, roles, shares
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
 from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.lake import zone_of
 from leadhub.release import checkpoints
 
 app = typer.Typer(no_args_is_help=True, help="The root key's backup in shares; new versions of keys.")
@@ -64,12 +66,19 @@ def doctor() -> None:
     nights = site.lake.nights()
     if nights:
         manifest = site.lake.night(nights[-1]) or {}
-        for name, version in manifest["tables"].items():
-            site.lake.read(name, version, columns=[])
-        console.print(f"last night: {nights[-1]}, {len(manifest['tables'])} tables readable")
-    for path in sorted((site.settings.var / "ledger").glob("*.jsonl")):
-        ledger.verify(path)
-        console.print(f"ledger of {path.stem}: {ledger.head(path).seq} entries, unbroken")
+        open_ = {n for n in manifest["tables"] if roles.reads(site.keys.role, f"lake/tables/{zone_of(n)}")}
+        for name in sorted(open_):
+            site.lake.read(name, manifest["tables"][name], columns=[])
+        console.print(
+            f"last night: {nights[-1]}, {len(open_)} of {len(manifest['tables'])} tables readable"
+        )
+    ledgers, mine = site.settings.var / "ledger", roles.reads(site.keys.role, "ledger")
+    for path in (*(files.found(ledgers, "*.jsonl") if mine else ()), chain(site.settings)):
+        if path.exists():
+            ledger.verify(path)
+            console.print(f"ledger of {path.stem}: {ledger.head(path).seq} entries, unbroken")
+    if site.keys.role:
+        console.print(f"as role {site.keys.role}: its folders are open to it, the others are not")
 
 
 @app.command()

@@ -48,7 +48,10 @@ def chain(chosen: settings.Settings) -> Path:
 
 def login() -> str:
     """The login at this machine, and who became it."""
-    name = pwd.getpwuid(os.getuid()).pw_name
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        name = f"user {os.getuid()}"
     became = os.environ.get("SUDO_USER")
     return f"{name} (sudo by {became})" if became and became != name else name
 

@@ -55,6 +55,14 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def found(folder: Path, pattern: str) -> list[Path]:
+    """As `Path.glob`, sorted. A folder that this user may not list is a PermissionError, where `glob` says
+    that nothing is in it: silence would pass for "no seal" or "never told"."""
+    if folder.exists():
+        os.scandir(folder).close()
+    return sorted(folder.glob(pattern))
+
+
 def make_folder(folder: Path) -> None:
     """With its parents; a new folder in a shared one is shared alike."""
     absent = [f for f in (folder, *folder.parents) if not f.exists()]

@@ -173,7 +173,7 @@ def verify(keys: Keys, state: KeyState) -> Keys:
             "restore the right key file before running again",
         )
     versions = dict(known["versions"])
-    for path in state.rotated.glob("*.json"):
+    for path in files.found(state.rotated, "*.json"):
         said = files.read_json(path)
         versions[said["key"]] = max(said["version"], versions.get(said["key"], keys.version))
     return replace(keys, versions=versions)

@@ -151,7 +151,7 @@ class Lake:
         files.remove_tree(self.intake(night, scope))
 
     def nights_begun(self) -> list[str]:
-        """Nights of which any step has said something."""
+        """Nights of which any step has said something, as far as this user may hear it."""
         return sorted({p.name for kind in ("receipts", "intake") for p in (self.root / kind).glob("*")})
 
     def commit_night(self, night: str, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class Lake:
         return files.read_json(path) if path.exists() else None
 
     def nights(self) -> list[str]:
-        return sorted(p.stem for p in (self.root / "nights").glob("*.json"))
+        return [p.stem for p in files.found(self.root / "nights", "*.json")]
 
     def base(self, night: str) -> dict[str, Any]:
         """The manifest that `night` builds on: the last committed one before it, or an empty one.

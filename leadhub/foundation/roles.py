@@ -86,9 +86,13 @@ class Folder:
     passable: bool = False
 
     @property
+    def below(self) -> int:
+        """Mode of the folders in it."""
+        return 0o700 if not self.group else 0o2770 if self.shared else 0o2750
+
+    @property
     def mode(self) -> int:
-        own = 0o700 if not self.group else 0o2770 if self.shared else 0o2750
-        return own | 0o011 * self.passable
+        return self.below | 0o011 * self.passable
 
     def open_to(self, role: str) -> bool:
         return role == self.owner or self.group in (role, EVERYONE)
@@ -140,13 +144,26 @@ def who_holds(kind: str) -> str:
 
 
 def prepare(var: Path, users: Mapping[str, int], groups: Mapping[str, int]) -> None:
-    """Make every folder, owned and open as `FOLDERS` says. `users`: the user id of each role; `groups`: its
-    group's, and that of `EVERYONE`. Needs the superuser."""
-    for folder in FOLDERS:
-        path = var / folder.path
+    """Make every folder, owned and open as `FOLDERS` says, and so all that is in it already: a state that
+    one user made goes on with three. `users`: the user id of each role; `groups`: its group's, and that of
+    `EVERYONE`. Of keys only who may look into the folder is settled. Needs the superuser."""
+    rules = {var / folder.path: folder for folder in FOLDERS}
+    for path in rules:
         path.mkdir(parents=True, exist_ok=True)
-        os.chown(path, users.get(folder.owner, 0), groups[folder.group or EVERYONE])
+    for path, folder in rules.items():
+        owner, group = users.get(folder.owner, 0), groups[folder.group or EVERYONE]
+        os.chown(path, owner, group)
         path.chmod(folder.mode)
+        if folder.path in (".", "keys"):
+            continue
+        for place, below, names in os.walk(path):
+            below[:] = [name for name in below if Path(place, name) not in rules]
+            for name in (*below, *names):
+                os.chown(Path(place, name), owner, group)
+            for name in below:
+                Path(place, name).chmod(folder.below)
+            for name in names:
+                Path(place, name).chmod(0o600 | folder.mode & 0o060)
 
 
 def check(var: Path, role: str) -> None:
@@ -166,3 +183,19 @@ def check(var: Path, role: str) -> None:
                 f"[{folder.path}] is not open to role [{role}] as it should be, and to no one else; run "
                 "`leadhub keys prepare` as the superuser",
             )
+
+
+def reads(role: str, folder: str) -> bool:
+    """Whether who has this ring reads in a folder of `FOLDERS`; who has the root reads everywhere."""
+    return not role or next(f for f in FOLDERS if f.path == folder).open_to(role)
+
+
+def shut(var: Path, path: Path) -> TerminalError:
+    """What to tell who may not open `path`."""
+    inside = [f for f in FOLDERS if path.is_relative_to(var / f.path)]
+    whose = inside[-1] if inside else FOLDERS[0]
+    named = [role for role in ROLES if whose.open_to(role)]
+    return TerminalError(
+        "settings_invalid",
+        f"[{whose.path}] is not open to the user that this runs as; run it as {' or '.join(named)}",
+    )

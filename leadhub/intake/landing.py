@@ -205,7 +205,7 @@ class Landing:
         """Wrapped keys that are not under the newest version of the landing key."""
         newest = self._keys.version_of("landing")
         return [
-            p for p in sorted(self._key_folder.glob("*.json")) if files.read_json(p)["version"] != newest
+            p for p in files.found(self._key_folder, "*.json") if files.read_json(p)["version"] != newest
         ]
 
     def path(self, drop: Drop, name: str) -> Path:

@@ -113,7 +113,7 @@ def deliveries(var: Path) -> Iterator[tuple[dict[str, Any], set[str]]]:
 
 
 def _told(var: Path) -> Iterator[tuple[dict[str, Any], pa.Table]]:
-    for chain in sorted((var / "ledger").glob("*.jsonl")):
+    for chain in files.found(var / "ledger", "*.jsonl"):
         told: dict[tuple[int | None, str | None], ledger.Entry] = {}
         for entry in ledger.entries(chain):
             if entry.kind in ("intent", "committed"):

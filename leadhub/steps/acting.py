@@ -40,12 +40,12 @@ def as_role(command: str, step: str, arguments: list[Any], named: dict[str, Any]
     """
     order = [*shlex.split(command.format(role=roles.role_of(step))), step]
     asked = json.dumps({"arguments": arguments, "named": named}).encode() + b"\n"
-    with subprocess.Popen(order, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(order, stdin=pipe, stdout=pipe, bufsize=0) as process:
         assert process.stdin is not None  # noqa: S101
         assert process.stdout is not None  # noqa: S101
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(asked)
-            process.stdin.flush()
         answer = process.stdout.read()
     try:
         told = json.loads(answer)

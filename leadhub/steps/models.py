@@ -86,7 +86,7 @@ def folder(site: Site) -> Path:
 
 
 def approved(site: Site) -> list[dict[str, Any]]:
-    return [files.read_json(path) for path in sorted(folder(site).glob("[0-9]*.json"))]
+    return [files.read_json(path) for path in files.found(folder(site), "[0-9]*.json")]
 
 
 def proposal(site: Site) -> dict[str, Any] | None:

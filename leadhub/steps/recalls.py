@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from leadhub.foundation import clock, ledger
+from leadhub.foundation import clock, files, ledger
 from leadhub.foundation.errors import TerminalError
 from leadhub.permission.agreements import Agreement
 from leadhub.release import recalls
@@ -53,7 +53,7 @@ def abandoned(site: Site) -> list[str]:
     known = {(a.partner, a.dataset) for a in site.agreements.values()}
     delivered = {
         (chain.stem, str(entry.dataset))
-        for chain in (site.settings.var / "ledger").glob("*.jsonl")
+        for chain in files.found(site.settings.var / "ledger", "*.jsonl")
         for entry in ledger.entries(chain)
         if entry.kind == "committed"
     }

@@ -35,7 +35,7 @@ def _folder(site: Site) -> Path:
 
 def made(site: Site) -> list[dict[str, Any]]:
     """All decisions, the oldest first, with their numbers."""
-    found = sorted(_folder(site).glob("*.json"))
+    found = files.found(_folder(site), "*.json")
     return [files.read_json(path) | {"number": int(path.stem)} for path in found]
 
 
@@ -184,6 +184,6 @@ def decide(site: Site, pair: str, verdict: str, *, by: str, why: str) -> dict[st
         "status": row["status"],
     }
     with lease(site.leases, "review"):
-        number = len(list(_folder(site).glob("*.json"))) + 1
+        number = len(files.found(_folder(site), "*.json")) + 1
         files.write_json(_folder(site) / f"{number:06d}.json", decision)
     return decision

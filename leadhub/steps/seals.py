@@ -34,12 +34,12 @@ def _folder(site: Site) -> Path:
 
 
 def _lifted(site: Site) -> list[dict[str, Any]]:
-    return [files.read_json(path) for path in sorted((_folder(site) / "lifted").glob("*.json"))]
+    return [files.read_json(path) for path in files.found(_folder(site) / "lifted", "*.json")]
 
 
 def known(site: Site) -> list[dict[str, Any]]:
     """Every seal that stands, the oldest first: `COLUMNS`, night, seal (its id)."""
-    nights = [files.read_json(path) for path in sorted(_folder(site).glob("*.json"))]
+    nights = [files.read_json(path) for path in files.found(_folder(site), "*.json")]
     every = [seal for night in nights for seal in night["seals"]]
     gone = {(lift["seal"], lift["night"]) for lift in _lifted(site)}
     standing = [s for s in every if (s["seal"], s["night"]) not in gone]

@@ -120,7 +120,7 @@ def _rows(period: Period, axes: dict[str, Any], table: Table, shown: Shown) -> l
 
 def published(site: Site, dataset: str, columns: list[str]) -> pa.Table:
     """Every table of a dataset so far, a row a cell; `persons` is null where a count is not shown."""
-    kept = [files.read_json(path) for path in sorted(_path(site, dataset, "any").parent.glob("*.json"))]
+    kept = [files.read_json(path) for path in files.found(_path(site, dataset, "any").parent, "*.json")]
     schema = {name: pl.Int64 if name == "persons" else pl.String for name in columns}
     rows = [{name: row[name] for name in columns} for table in kept for row in table["rows"]]
     return to_arrow(pl.DataFrame(rows, schema=schema, orient="row"))

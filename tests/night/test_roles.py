@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from connectors.base import connection_from_environment
+from leadhub.foundation import files, roles
 from leadhub.foundation import keys as key_ring
-from leadhub.foundation import roles
-from leadhub.foundation.errors import TerminalError, TransientError
+from leadhub.foundation.errors import REASONS, TerminalError, TransientError
 from leadhub.foundation.settings import REPOSITORY, Settings
 from leadhub.steps import acting, rotation
 from leadhub.steps.site import open_site
@@ -26,7 +26,7 @@ GROUPS = USERS | {roles.EVERYONE: 61000}
 #: as sudo does: another user, the role's own environment, nothing of the caller's. A mount namespace lets
 #: that user reach an interpreter and a checkout that may lie below somebody's home
 AS_ROLE = """#!/bin/sh
-exec unshare --mount {home}/{role}.sh "$1"
+exec unshare --mount {home}/{role}.sh "$@"
 """
 IN_NAMESPACE = """#!/bin/sh -e
 cd {home}
@@ -34,7 +34,7 @@ mount --bind {python} python
 mount --bind {packages} packages
 mount --bind {checkout} checkout
 cd checkout
-exec setpriv {user} env -i {environment} {home}/python/bin/python3.11 -m leadhub.cli step "$1"
+exec setpriv {user} env -i {environment} {home}/python/bin/python3.11 -m leadhub.cli "$@"
 """
 
 
@@ -59,7 +59,7 @@ class Hub:
 
     @property
     def command(self) -> str:
-        return f"{self.home}/as_{{role}}"
+        return f"{self.home}/as_{{role}} step"
 
     def run(self, step: str, *arguments: str, **named: str) -> dict:
         return acting.as_role(self.command, step, list(arguments), named)
@@ -84,6 +84,11 @@ class Hub:
                         "approvals.answer", agreement, role, by=by, preview_sha256=shown["preview_sha256"]
                     )
             self.run("publish.deliver", agreement, night)
+
+    def tried(self, role: str, *words: str) -> subprocess.CompletedProcess:
+        """A command that a steward gives as the user of a role."""
+        order = [f"{self.home}/as_{role}", *words]
+        return subprocess.run(order, capture_output=True, text=True, check=False)
 
     def readable(self, role: str) -> set[str]:
         """Files below `var` that a role's user can open."""
@@ -193,15 +198,60 @@ def test_no_role_reads_both_who_is_whom_and_what_is_said(hub, night):
         assert {role for role in USERS if name in may[role]} == whose
 
 
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_a_steward_sees_what_the_role_may_and_is_told_of_the_rest(hub, night, role):
+    shown = hub.tried(role, "status")
+    assert shown.returncode == 0, shown.stderr
+    assert ("run this as landing" in shown.stdout) == (role != "landing")
+    assert ("district_attorney__diversion_status" in shown.stdout) == (role == "publishing")
+    assert "unbroken" in hub.tried(role, "doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("role", "words", "whose"),
+    [
+        ("landing", ["accounting", "--agency", "police", "--local-id", "1"], "publishing"),
+        ("linking", ["seals", "list"], "landing or publishing"),
+        ("linking", ["recalls", "list"], "publishing"),
+        ("publishing", ["drop", "list", "da_cases"], "landing"),
+        ("publishing", ["review", "list"], "landing or linking"),
+    ],
+)
+def test_a_command_of_another_role_says_so_and_never_that_nothing_is_there(hub, night, role, words, whose):
+    shown = hub.tried(role, *words)
+    assert shown.returncode in (REASONS["settings_invalid"], REASONS["key_missing"])
+    assert f"as {whose}" in shown.stderr
+    assert shown.stdout == ""
+
+
+def test_a_state_that_one_user_made_goes_on_with_three(tmp_path):
+    one = tmp_path / "var"
+    files.write_json(one / "lake" / "receipts" / "2026-11-23" / "night" / "link.json", {})
+    files.write_bytes(one / "lake" / "tables" / "feeds" / "core_x" / "part.parquet", b"")
+    files.write_bytes(one / "ledger" / "police.jsonl", b"")
+    files.write_bytes(one / "keys" / "root.key", b"")
+    roles.prepare(one, USERS, GROUPS)
+    told = {
+        "lake/receipts/2026-11-23/night": (0, 61000, 0o2770),
+        "lake/receipts/2026-11-23/night/link.json": (0, 61000, 0o660),
+        "lake/tables/feeds/core_x": (61001, 61003, 0o2750),
+        "lake/tables/feeds/core_x/part.parquet": (61001, 61003, 0o640),
+        "ledger/police.jsonl": (61003, 61000, 0o600),
+        "keys/root.key": (0, 0, 0o600),
+    }
+    stands = {name: (one / name).stat() for name in told}
+    assert {n: (s.st_uid, s.st_gid, s.st_mode & 0o7777) for n, s in stands.items()} == told
+
+
 def test_a_step_of_another_role_is_refused(hub, night):
     with pytest.raises(TerminalError, match=r"key_missing.*linking.*publishing"):
-        acting.as_role(f"{hub.home}/as_publishing", "linking.link", ["2026-01-01"], {})
+        acting.as_role(f"{hub.home}/as_publishing step", "linking.link", ["2026-01-01"], {})
 
 
 def test_a_name_that_is_no_step_of_a_night_runs_nothing(hub):
     with pytest.raises(KeyError):
         hub.run("seals.lift", "abc")
-    order = [f"{hub.home}/as_publishing", "seals.lift"]
+    order = [f"{hub.home}/as_publishing", "step", "seals.lift"]
     with subprocess.Popen(order, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdin.write(b'{"arguments": [], "named": {}}\n')
         process.stdin.flush()
@@ -241,7 +291,7 @@ def test_after_the_superuser_rotated_keys_the_roles_go_on(hub, nights, night):
 
 
 def test_a_step_ends_with_who_asked_for_it(hub, nights, night):
-    order = [f"{hub.home}/as_linking", "linking.link"]
+    order = [f"{hub.home}/as_linking", "step", "linking.link"]
     asked = json.dumps({"arguments": [nights.night(1)], "named": {}}).encode() + b"\n"
     process = subprocess.Popen(order, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     process.stdin.write(asked)
