@@ -10,3 +10,9 @@ os.environ["AIRFLOW_HOME"] = _home
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "false"
 
 pytest_plugins = ["tests.guarantees"]
+
+from hypothesis import settings  # noqa: E402
+
+# how long an example takes is no law: a busy machine is not a fault
+settings.register_profile("leadhub", deadline=None)
+settings.load_profile("leadhub")
