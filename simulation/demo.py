@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from leadhub.foundation import clock, files
+from leadhub.foundation import clock, files, roles
 from leadhub.foundation.settings import REPOSITORY, Settings
 from simulation import closing
 from simulation.approvers import APPROVES, PROPOSES, Approvers
@@ -147,9 +147,8 @@ def main(
 
 def _clear(var: Path) -> None:
     """A new county needs a new state; only what a demo made is removed."""
-    for name in ("agencies", "airflow", "demo", "keys", "lake", "landing", "landing_keys", "ledger"):
-        shutil.rmtree(var / name, ignore_errors=True)
-    for name in ("releases", "reports", "sftp"):
+    made = {Path(folder.path).parts[0] for folder in roles.FOLDERS if folder.path != "."}
+    for name in (*sorted(made), "agencies", "airflow", "demo", "sftp"):
         shutil.rmtree(var / name, ignore_errors=True)
 
 

@@ -188,3 +188,14 @@ def test_the_scan_finds_what_is_planted(var, tmp_path):
     leaks.decode(planted, tmp_path / "decoded")
     found = leaks.search([planted, tmp_path / "decoded"], canaries, tmp_path / "w")
     assert {frozenset(w) for w in found.values()} >= {frozenset({canaries[0]}), frozenset({canaries[1]})}
+
+
+def test_a_second_demo_finds_nothing_of_the_first(var, tmp_path):
+    """Another county has another root key: an older register of seals, or counts that have left, would
+    stop it."""
+    made = {path.name for path in var.iterdir() if path.is_dir()}
+    assert {"seals", "lake", "sftp", "agencies"} <= made
+    for name in made:
+        (tmp_path / name).mkdir()
+    demo._clear(tmp_path)
+    assert list(tmp_path.iterdir()) == []
