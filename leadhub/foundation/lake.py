@@ -72,6 +72,7 @@ class Lake:
             dataset = DeltaTable(self._uri(name), version=version).to_pyarrow_dataset()
             return dataset.to_table(columns=columns)
         except (DeltaError, TableNotFoundError, FileNotFoundError):
+            files.found(self._uri(name), "*")  # a zone that is shut is no lost version
             raise TerminalError(
                 "state_invalid",
                 f"table [{name}] has no version {version}; restore var/lake from its backup",
