@@ -189,10 +189,11 @@ def rotate(
     said = rotation.rotate(open_site(connection_from_environment, rotating=True), name)
     begun = "an interrupted rotation is finished" if said["finished_an_earlier_one"] else "from now on"
     console.print(f"{said['key']}: version {said['version']}, {begun}; {said['made_anew']:,} made anew")
-    if said.get("without_tokens"):
+    if said.get("kept_older"):
         console.print(
-            f"{said['without_tokens']:,} records are in no drop that is still held: they have no tokens "
-            "until they are sent again, and stay with their persons."
+            f"{said['kept_older']:,} records are in no drop that is still held: they keep the tokens of "
+            "the older version. End that with `leadhub keys retire`: at once where that key may be known, "
+            f"else by {said['until']}."
         )
     if name == "ids":
         console.print("Each feed's tables are rewritten on its next complete night; `leadhub keys status`.")
@@ -205,13 +206,32 @@ def rotate(
 
 
 @app.command()
+def retire() -> None:
+    """Destroy the linkage tokens that a rotation had to keep under the older version. Between nights."""
+    from leadhub.steps import rotation
+    from leadhub.steps.site import open_site
+
+    said = rotation.retire(open_site(connection_from_environment, rotating=True))
+    console.print(
+        f"linkage: version {said['version']} alone; {said['made_anew']:,} records have all their tokens "
+        f"under it, {said['without_tokens']:,} have none until they are sent again, and stay with their "
+        "persons."
+    )
+
+
+@app.command()
 def status() -> None:
     """Which version each key has, and what still stands under an older one."""
     from leadhub.steps import rotation
     from leadhub.steps.site import open_site
 
     table = table_of("key", "version", "under an older version")
-    what = {"landing": "drops", "storage": "files", "ids": "feeds", "linkage": "links without tokens"}
+    what = {
+        "landing": "drops",
+        "storage": "files",
+        "ids": "feeds",
+        "linkage": "records, until `leadhub keys retire`",
+    }
     for row in rotation.status(open_site(connection_from_environment)):
         left = f"{row['under_older']:,} {what.get(row['key'], '')}" if row["under_older"] else "–"
         table.add_row(row["key"], str(row["version"]), left)

@@ -67,6 +67,10 @@ class Keys:
         name = next((name for name, kinds in ROTATED.items() if kind in kinds), "")
         return self.versions.get(name, self.version)
 
+    def at(self, name: str, version: int) -> Keys:
+        """The ring with another version of what is named `name` in `ROTATED`."""
+        return replace(self, versions={**self.versions, name: version})
+
     def derive(self, purpose: str, length: int = 32, version: int | None = None) -> bytes:
         """The key of a purpose, of its newest version or of an older one. Raises: TerminalError
         `key_missing` where a role's ring does not hold it."""
@@ -187,8 +191,7 @@ def of_state(root_key: Path, state: KeyState, wrapping: Wrapping) -> Keys:
 
 def next_version(keys: Keys, name: str) -> Keys:
     """The ring with a new version of what is named `name` in `ROTATED`; not recorded yet."""
-    version = keys.versions.get(name, keys.version) + 1
-    return replace(keys, versions={**keys.versions, name: version})
+    return keys.at(name, keys.versions.get(name, keys.version) + 1)
 
 
 def rotated(keys: Keys, state: KeyState, name: str) -> Keys:
@@ -200,3 +203,11 @@ def rotated(keys: Keys, state: KeyState, name: str) -> Keys:
     told = {"versions": dict(ring.versions), "rotations": [*known["rotations"], said]}
     files.write_json(state.check, known | told)
     return ring
+
+
+def destroyed(state: KeyState, name: str, version: int, what: str) -> None:
+    """A certificate, beside the rotations: nothing is kept any more under an older version."""
+    known = files.read_json(state.check)
+    said = {"key": name, "version": version, "destroyed": what, "at": clock.stamp(clock.now())}
+    if not any({**said, "at": r["at"]} == r for r in known["rotations"]):
+        files.write_json(state.check, known | {"rotations": [*known["rotations"], said]})

@@ -7,6 +7,8 @@
                                                encrypted, outside table history
     var/lake/tokens/limits/<sha256>.enc        how often they stood when the linkage model was learnt
     var/lake/tokens/pairs/<sha256>.enc         pairs of the last night, how far each field agrees
+    var/lake/tokens/overlap/<sha256>.enc       while two versions of the linkage key are kept: which token
+                                               stands for which
     var/lake/receipts/<night>/<scope>/<step>.json
     var/lake/intake/<night>/<feed>/            receipts that may quote a file's name, words for the agency
     var/lake/nights/<night>.json               the commit of a night: one renamed file
@@ -125,6 +127,11 @@ class Lake:
         for path in gone:
             path.unlink()
         return len(gone)
+
+    def forget_tokens(self, names: Iterable[str]) -> None:
+        """Remove token files at once, by name: nothing is to be found of an older key."""
+        for name in names:
+            (self.root / "tokens" / name).unlink(missing_ok=True)
 
     # receipts and nights --------------------------------------------------------------------------
 

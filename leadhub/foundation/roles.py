@@ -116,6 +116,7 @@ FOLDERS = (
     Folder("lake/tokens", "landing", "linking"),
     Folder("lake/tokens/limits", "linking"),
     Folder("lake/tokens/pairs", "linking"),
+    Folder("lake/tokens/overlap", "linking"),
     Folder("lake/models", "linking", EVERYONE),
     Folder("lake/decisions", "linking", "publishing"),
     Folder("seals", "publishing", "landing", passable=True),

@@ -37,6 +37,8 @@ class Settings(BaseModel):
     intake_window_days: int = Field(default=30, ge=1, le=365)
     #: what linkage stores of a record (docs/linkage.md); chosen once, before the first night
     linkage_tier: Literal["tokens", "fields"] = "tokens"
+    #: days for which records keep tokens of the older linkage key that cannot be made anew (`keys retire`)
+    linkage_overlap_days: int = Field(default=30, ge=1, le=365)
     #: who signs the README of a delivery and answers disputes
     steward_contact: str = "data-stewards@leadhub.example"
     #: where alerts go: an address (through Airflow connection `alert_smtp`) …

@@ -170,6 +170,19 @@ def tokenless(table: pa.Table) -> pl.Series:
     return frame.filter(pl.all_horizontal(words)).get_column("record_id")
 
 
+def differing(table: pa.Table, before: pa.Table | None) -> pl.Series:
+    """Ids of the records of a token table that are new, or had other tokens `before`."""
+    now = _rows(table)
+    if before is not None:
+        now = now.join(_rows(before), on=["record_id", "row"], how="anti")
+    return now.get_column("record_id")
+
+
+def _rows(table: pa.Table) -> pl.DataFrame:
+    frame = pl.DataFrame(pl.from_arrow(table))
+    return frame.select("record_id", row=keyed.row_words(frame))
+
+
 def _coded(values: pl.Series) -> tuple[np.ndarray, pl.Series]:
     codes, once = keyed.distinct(values)
     return codes.cast(pl.Int64).fill_null(-1).to_numpy(), once

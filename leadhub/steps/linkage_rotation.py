@@ -1,55 +1,146 @@
 """A new version of the linkage key: every token anew from what landing still holds, no agency asked.
 
+Records whose drops retention has destroyed keep the tokens that they have, for an overlap window
+(`identity.overlap`), which a second word ends: `retire`. From then on those have no tokens until they are
+sent again, and their links are carried over from the crosswalk.
+
 First everything is written beside what there is; then one file, the plan, names what takes whose place;
 then it is carried out. Interrupted before the plan, nothing happened; after it, nothing else runs until it
-is finished. Records whose drops retention has destroyed have no tokens until they are sent again: their
-links are carried over from the crosswalk.
+is finished.
 """
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
-from leadhub.foundation import files
+from leadhub.foundation import clock, files
 from leadhub.foundation import keys as key_ring
+from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
-from leadhub.identity import keyed, linkage
-from leadhub.identity import pseudonymise as pseudonyms
+from leadhub.identity import keyed, linkage, overlap
 from leadhub.identity import tokens as linkage_tokens
 from leadhub.identity.linkage import carrying
 from leadhub.identity.linkage import limits as linkage_limits
 from leadhub.identity.linkage.records import encode
 from leadhub.identity.linkage.schema import person
 from leadhub.intake.feeds import Feed
-from leadhub.steps import models
+from leadhub.steps import models, state
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import PLAN, Site
 
 
 def rotate(site: Site, keys: Keys) -> dict[str, Any]:
-    """`keys`: the ring with the new version, not yet recorded. Returns the plan that was carried out."""
-    nights = site.lake.nights()
-    manifest = (site.lake.night(nights[-1]) or {}) if nights else {"feeds": {}}
-    held = {f: r["token_file"] for f, r in manifest["feeds"].items() if r["token_file"] and f in site.feeds}
+    """`keys`: the ring with the new version, not yet recorded. Returns the plan that was carried out.
+
+    Raises: TerminalError `state_invalid` while the version before last is still kept.
+    """
+    manifest, held = _held(site)
+    if manifest["linkage"].get("overlap"):
+        raise TerminalError(
+            "state_invalid",
+            "an older version of the linkage key is still kept beside the newest; end that first: "
+            "`leadhub keys retire`",
+        )
     before = {feed: site.lake.read_tokens(name) for feed, name in held.items()}
     now = {
         feed: _anew(site, site.feeds[feed], table, manifest["feeds"][feed], keys)
         for feed, table in before.items()
     }
-    lost = pl.concat([pl.Series([], dtype=pl.String), *(_lost(before[f], now[f]) for f in before)])
-    plan = {
-        "night": nights[-1] if nights else None,
-        "version": keys.version_of("token:link"),
-        "token_files": {held[f]: site.lake.write_tokens(f, table) for f, table in now.items()},
-        "limits": _limits(site, manifest, list(before.values()), list(now.values())) if before else {},
-        "carried": _links(site, manifest, lost),
-        "tokens_anew": sum(t.num_rows for t in now.values()) - len(lost),
-        "without_tokens": len(lost),
+    markers = _marker(site, site.keys), _marker(site, keys)
+    late = [overlap.under(table, markers[0]) for table in now.values()]
+    records = sum(table.num_rows for table in late)
+    kept, one = None, list(now.values())
+    if records:
+        both = (
+            overlap.versions(overlap.under(before[f], markers[0]), overlap.under(now[f], markers[1]))
+            for f in before
+        )
+        known = overlap.wanted(both, pa.concat_tables(late))
+        one = [overlap.brought_up(table, known, *markers) for table in one]
+        kept = {
+            "version": site.keys.version_of("token:link"),
+            "until": _window_ends(site),
+            "records": records,
+            "file": site.lake.write_tokens("overlap", known),
+        }
+    return _carry_out(
+        site,
+        manifest,
+        {
+            "version": keys.version_of("token:link"),
+            "token_files": {held[f]: site.lake.write_tokens(f, table) for f, table in now.items()},
+            "limits": _limits(site, manifest, list(before.values()), one) if before else {},
+            "carried": manifest["linkage"].get("carried", []),
+            "overlap": kept,
+            "gone": [],
+            "tokens_anew": sum(t.num_rows for t in now.values()) - records,
+            "kept_older": records,
+            "without_tokens": 0,
+        },
+    )
+
+
+def retire(site: Site) -> dict[str, Any]:
+    """End the overlap window: no token of the older version is kept. Returns the plan that was carried out.
+
+    Raises: TerminalError `state_invalid` where none is kept.
+    """
+    manifest, held = _held(site)
+    kept = manifest["linkage"].get("overlap")
+    if not kept:
+        raise TerminalError("state_invalid", "no older version of the linkage key is kept; all is done")
+    markers = _marker(site, site.keys.at("linkage", kept["version"])), _marker(site, site.keys)
+    known = site.lake.read_tokens(kept["file"])
+    before = {feed: site.lake.read_tokens(name) for feed, name in held.items()}
+    done = {feed: overlap.ended(table, known, *markers) for feed, table in before.items()}
+    lost = pl.concat([pl.Series([], dtype=pl.String), *(lost for _, lost in done.values())])
+    one = [overlap.brought_up(table, known, *markers) for table in before.values()]
+    return _carry_out(
+        site,
+        manifest,
+        {
+            "version": site.keys.version_of("token:link"),
+            "token_files": {held[f]: site.lake.write_tokens(f, table) for f, (table, _) in done.items()},
+            "limits": _limits(site, manifest, one, [table for table, _ in done.values()]),
+            "carried": _links(site, manifest, lost),
+            "overlap": None,
+            "retired": kept["version"],
+            "gone": [kept["file"]],
+            "tokens_anew": kept["records"] - len(lost),
+            "kept_older": 0,
+            "without_tokens": len(lost),
+        },
+    )
+
+
+def _held(site: Site) -> tuple[Receipt, dict[str, str]]:
+    """The last night's manifest, and the token files of the feeds in it."""
+    nights = site.lake.nights()
+    manifest = (site.lake.night(nights[-1]) if nights else None) or {
+        "night": None,
+        "feeds": {},
+        "linkage": {},
     }
+    feeds = manifest["feeds"].items()
+    return manifest, {f: r["token_file"] for f, r in feeds if r["token_file"] and f in site.feeds}
+
+
+def _marker(site: Site, keys: Keys) -> str:
+    return linkage_tokens.marker(person(), site.settings.linkage_tier, keys)
+
+
+def _window_ends(site: Site) -> str:
+    today = date.fromisoformat(clock.tonight(site.settings.time_zone))
+    return (today + timedelta(days=site.settings.linkage_overlap_days)).isoformat()
+
+
+def _carry_out(site: Site, manifest: Receipt, plan: dict[str, Any]) -> dict[str, Any]:
+    plan |= {"night": manifest["night"]}
     files.write_json(_plan(site), plan)
     return finish(site) or plan
 
@@ -64,7 +155,7 @@ def finish(site: Site) -> dict[str, Any] | None:
         for receipt in manifest["feeds"].values():
             receipt["token_file"] = plan["token_files"].get(receipt["token_file"], receipt["token_file"])
         _put_limits(manifest["linkage"], plan)
-        manifest["linkage"]["carried"] = plan["carried"]
+        manifest["linkage"] |= {"carried": plan["carried"], "overlap": plan["overlap"]}
         site.lake.commit_night(plan["night"], manifest)
     for path in sorted(models.folder(site).glob("*.json")):
         facts = files.read_json(path)
@@ -72,6 +163,10 @@ def finish(site: Site) -> dict[str, Any] | None:
         files.write_json(path, facts)
     if site.keys.versions.get("linkage", site.keys.version) < plan["version"]:
         key_ring.rotated(site.keys, site.settings.key_state, "linkage")
+    if plan.get("retired"):
+        key_ring.destroyed(site.settings.key_state, "linkage", plan["retired"], "every token made with it")
+    replaced = plan["token_files"] | plan["limits"]
+    site.lake.forget_tokens([*plan["gone"], *(old for old, new in replaced.items() if old != new)])
     _plan(site).unlink()
     return plan
 
@@ -85,41 +180,22 @@ def _put_limits(facts: dict[str, Any], plan: dict[str, Any]) -> None:
     facts["limits"]["file"] = plan["limits"].get(name, name)
 
 
-def _anew(site: Site, feed: Feed, known: pa.Table, receipt: Receipt, keys: Keys) -> pa.Table:
-    """`known` under `keys`: the same records in their order. Tokenless where it was, or where no drop that
-    is still held has the record."""
-    made = []
-    for drop in site.landing.drops(feed.id):
-        for name, facts in site.facts(feed).items():
-            there = site.landing.path(drop, f"accepted/{name}").exists()
-            if facts.holds_persons and there and drop.drop_id in receipt["applied"]:
-                rows = site.landing.read_accepted(drop, name)
-                made.append(
-                    pseudonyms.pseudonymise(
-                        rows,
-                        facts,
-                        feed=feed.id,
-                        agency=feed.agency,
-                        night=drop.night,
-                        keys=keys,
-                        tier=site.settings.linkage_tier,
-                    ).tokens
-                )
-    old = pl.DataFrame(pl.from_arrow(known))
-    marker = linkage_tokens.marker(person(), site.settings.linkage_tier, keys)
-    plain = old.select("record_id", "feed", marker=pl.lit(marker))
-    if not made:
-        return keyed.to_arrow(pl.concat([old.clear(), plain], how="diagonal"))
-    every = pl.concat([pl.DataFrame(pl.from_arrow(t)) for t in made])
-    last = every.unique("record_id", keep="last", maintain_order=True)
-    barred = linkage_tokens.tokenless(known)
-    found = plain.join(last.drop("feed", "marker"), on="record_id", how="left", maintain_order="left")
-    return linkage_tokens.without(keyed.to_arrow(found.select(every.columns)), barred)
-
-
-def _lost(before: pa.Table, now: pa.Table) -> pl.Series:
-    gone, never = linkage_tokens.tokenless(now), linkage_tokens.tokenless(before)
-    return gone.filter(~gone.is_in(never.implode()))
+def _anew(site: Site, feed: Feed, before: pa.Table, receipt: Receipt, keys: Keys) -> pa.Table:
+    """`before` under `keys`: the same records, in order of their ids. Tokenless where it was; as it was
+    where no drop that is still held has the record."""
+    drops = [d for d in site.landing.drops(feed.id) if d.drop_id in receipt["applied"]]
+    made = state.tokens_of(site, feed, drops, keys)
+    old = pl.DataFrame(pl.from_arrow(before))
+    anew = old.clear() if made is None else pl.DataFrame(pl.from_arrow(made))
+    found = anew.join(old.select("record_id"), on="record_id", how="semi")
+    barred = linkage_tokens.tokenless(before)
+    marker = pl.lit(_marker(site, keys))
+    plain = old.filter(pl.col("record_id").is_in(barred.implode())).with_columns(marker=marker)
+    kept = old.join(
+        pl.concat([found.select("record_id"), plain.select("record_id")]), on="record_id", how="anti"
+    )
+    every = pl.concat([found.join(plain, on="record_id", how="anti"), plain, kept], how="diagonal")
+    return keyed.to_arrow(every.sort("record_id"))
 
 
 def _limits(site: Site, manifest: Receipt, before: list[pa.Table], now: list[pa.Table]) -> dict[str, str]:

@@ -16,16 +16,17 @@ import pyarrow as pa
 from leadhub.foundation import failpoints
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.identity import crosswalk, keyed, linkage
+from leadhub.identity import crosswalk, keyed, linkage, overlap
 from leadhub.identity import tokens as linkage_tokens
 from leadhub.identity.linkage import carrying, incremental
+from leadhub.identity.linkage.schema import person
 from leadhub.steps import models, numbers, review
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.night import SCOPE, closed_feeds
 from leadhub.steps.site import Site
 
 #: of the token files, those that linking writes
-FOLDERS = ("limits", "pairs")
+FOLDERS = ("limits", "pairs", "overlap")
 #: share of the records beyond which linking everything is quicker
 MOST_CHANGED = 0.2
 
@@ -42,6 +43,10 @@ class Tonight:
     decided: list[dict[str, Any]]
     #: links of records whose tokens did not outlive a rotation of the linkage key (`linkage_rotation`)
     carried: list[dict[str, str]]
+    #: while two versions of the linkage key are side by side: what a rotation said of it, with tonight's
+    #: `file`, and the records that have tokens of the older one
+    overlap: Receipt | None
+    late: pa.Table | None
 
     @property
     def said(self) -> list[dict[str, Any]]:
@@ -56,8 +61,7 @@ def link(site: Site, night: str) -> Receipt:
         if done:
             return done
         base = site.lake.base(night)
-        carried = base["linkage"].get("carried", []) if base["night"] else []
-        tonight = gather(site, closed_feeds(site, night), carried)
+        tonight = gather(site, closed_feeds(site, night), base["linkage"] if base["night"] else {})
         linked, changed = _linked(site, base, tonight)
         previous = base["tables"].get("crosswalk")
         assigned = crosswalk.assign(
@@ -97,14 +101,14 @@ def link(site: Site, night: str) -> Receipt:
                 "one_per_person": sorted(tonight.one_per_person),
                 "decisions": len(tonight.decided),
                 "carried": tonight.carried,
+                "overlap": tonight.overlap,
             },
         }
         return site.lake.put_receipt(night, SCOPE, "link", receipt)
 
 
-def gather(site: Site, feeds: dict[str, Receipt], carried: list[dict[str, str]]) -> Tonight:
-    """Tokens alone: no row of an agency's tables. `carried`: links of the night before of records without
-    tokens.
+def gather(site: Site, feeds: dict[str, Receipt], before: Receipt) -> Tonight:
+    """Tokens alone: no row of an agency's tables. `before`: what the night before said of its linkage.
 
     Raises: TerminalError `night_incomplete` where no feed ever brought a person.
     """
@@ -112,6 +116,18 @@ def gather(site: Site, feeds: dict[str, Receipt], carried: list[dict[str, str]])
     if not files:
         raise TerminalError("night_incomplete", "no feed has ever brought a person")
     table = pa.concat_tables(site.lake.read_tokens(name) for name in files.values())
+    kept, late = before.get("overlap"), None
+    if kept:
+        older, newer = (
+            linkage_tokens.marker(person(), site.settings.linkage_tier, keys)
+            for keys in (site.keys.at("linkage", kept["version"]), site.keys)
+        )
+        late = overlap.under(table, older)
+        named = [kept["file"], *(r["overlap_file"] for r in feeds.values() if r.get("overlap_file"))]
+        known = overlap.wanted((site.lake.read_tokens(name) for name in named), late)
+        kept = kept | {"file": site.lake.write_tokens("overlap", known), "records": late.num_rows}
+        table = overlap.brought_up(table, known, older, newer)
+    carried = before.get("carried", [])
     without = set(linkage_tokens.tokenless(table)) if carried else set()
     return Tonight(
         files,
@@ -120,6 +136,8 @@ def gather(site: Site, feeds: dict[str, Receipt], carried: list[dict[str, str]])
         numbers.joined(site, [r["numbers_file"] for r in feeds.values()]),
         review.made(site),
         carrying.still(carried, without),
+        kept,
+        late,
     )
 
 
@@ -149,6 +167,7 @@ def changes(site: Site, base: Receipt, tonight: Tonight) -> set[str] | None:
         earlier = base["feeds"].get(feed, {}).get("token_file")
         if name != earlier:
             changed |= _differing(site, name, earlier)
+    changed |= _otherwise_known(site, base, tonight)
     known = [r["numbers_file"] for f, r in base["feeds"].items() if f in site.feeds]
     before = numbers.joined(site, known)
     then, now = ({(p["left"], p["right"]) for p in found} for found in (before, tonight.numbers))
@@ -159,20 +178,26 @@ def changes(site: Site, base: Receipt, tonight: Tonight) -> set[str] | None:
 
 
 def _differing(site: Site, name: str, earlier: str | None) -> set[str]:
-    rows = [_words(site.lake.read_tokens(n)) for n in (name, earlier) if n is not None]
-    if earlier is None:
-        return set(rows[0].get_column("record_id"))
-    return set(rows[0].join(rows[1], on=["record_id", "row"], how="anti").get_column("record_id"))
+    before = site.lake.read_tokens(earlier) if earlier is not None else None
+    return set(linkage_tokens.differing(site.lake.read_tokens(name), before))
 
 
-def _words(table: pa.Table) -> pl.DataFrame:
-    frame = pl.DataFrame(pl.from_arrow(table))
-    return frame.select("record_id", row=keyed.row_words(frame))
+def _otherwise_known(site: Site, base: Receipt, tonight: Tonight) -> set[str]:
+    """Records of which a token of the older linkage key is known by its newer one since `base`."""
+    if not tonight.late or not tonight.overlap:
+        return set()
+    marker = tonight.late.column("marker")[0].as_py()
+    then, now = (
+        overlap.brought_up(tonight.late, site.lake.read_tokens(said["file"]), marker, marker)
+        for said in (base["linkage"]["overlap"], tonight.overlap)
+    )
+    return set(linkage_tokens.differing(now, then))
 
 
 def files_of(facts: dict[str, Any]) -> set[str]:
     """Token files that a night's `linkage` names."""
-    return models.files_of(facts) | {facts["pairs"]}
+    kept = facts.get("overlap")
+    return models.files_of(facts) | {facts["pairs"]} | ({kept["file"]} if kept else set())
 
 
 def _before(site: Site, base: Receipt, frozen: models.Frozen) -> linkage.Linked:

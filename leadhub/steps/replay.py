@@ -28,7 +28,7 @@ def check(site: Site) -> dict[str, Any]:
     made = every[:counted]
     crosswalk = site.lake.read("crosswalk", manifest["tables"]["crosswalk"])
     held = decisions.held(crosswalk, made).filter(pl.col("holds").is_not_null())
-    tonight = linking.gather(site, manifest["feeds"], manifest["linkage"]["carried"])
+    tonight = linking.gather(site, manifest["feeds"], manifest["linkage"])
     used = models.used(site, manifest)
     again = linkage.link(
         tonight.table,

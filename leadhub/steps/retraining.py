@@ -27,7 +27,7 @@ def retrain(site: Site) -> dict[str, Any]:
         raise TerminalError("night_incomplete", "no night is committed yet; there is nothing to learn from")
     with lease(site.leases, "models"):
         base = site.lake.night(nights[-1]) or {}
-        tonight = linking.gather(site, base["feeds"], base["linkage"]["carried"])
+        tonight = linking.gather(site, base["feeds"], base["linkage"])
         found = linkage.link(
             tonight.table,
             one_per_person=tonight.one_per_person,

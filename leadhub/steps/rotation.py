@@ -8,7 +8,7 @@ name         what it keeps                                 what rotation does
 `ids`        sealed ids, tokens of quoted numbers          read as new at once; rewritten on the feed's
                                                            next complete night
 `linkage`    linkage tokens                                tokens anew from what landing holds, at once;
-                                                           other links stay (`linkage_rotation`)
+                                                           others are kept until `retire` ends that
 `signing`    signs checkpoints                             the next delivery brings the new public key,
                                                            signed by the old one
 ============ ============================================= =======================================
@@ -19,6 +19,7 @@ Record ids and person ids are not rotated: they would no longer be the ids of th
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,11 @@ def rotate(site: Site, name: str) -> Receipt:
         raise TerminalError(
             "settings_invalid", f"there is no key [{name}]; name one of {sorted(key_ring.ROTATED)}"
         )
-    with contextlib.ExitStack() as stack:
-        # no ingest may write under a version that goes, and no other rotation its own list of versions
-        for name_of_lease in ("night", *(f"ingest-{feed}" for feed in site.feeds)):
-            stack.enter_context(lease(site.leases, name_of_lease))
-        chosen = site.settings
-        site = replace(site, keys=key_ring.of_state(chosen.root_key, chosen.key_state, chosen.wrapping))
-        _check_between_nights(site)
+    with _between_nights(site) as site:
         if name == "linkage":
-            return _linkage(site)
+            return _linkage(
+                site, lambda: linkage_rotation.rotate(site, key_ring.next_version(site.keys, name))
+            )
         unfinished = _make_anew(site.settings.var, site.keys, name)
         keys = site.keys
         if not unfinished:
@@ -70,13 +67,37 @@ def rotate(site: Site, name: str) -> Receipt:
         }
 
 
-def _linkage(site: Site) -> Receipt:
+def retire(site: Site) -> Receipt:
+    """End the overlap window of the linkage key; an interrupted change of it is finished instead.
+
+    Raises: TerminalError `state_invalid` where no older version is kept, or a night is under way.
+    """
+    with _between_nights(site) as site:
+        return _linkage(site, lambda: linkage_rotation.retire(site))
+
+
+@contextlib.contextmanager
+def _between_nights(site: Site) -> Iterator[Site]:
+    """The site with the versions that its keys have once nothing else can change them."""
+    with contextlib.ExitStack() as stack:
+        # no ingest may write under a version that goes, and no other rotation its own list of versions
+        for name in ("night", *(f"ingest-{feed}" for feed in site.feeds)):
+            stack.enter_context(lease(site.leases, name))
+        chosen = site.settings
+        site = replace(site, keys=key_ring.of_state(chosen.root_key, chosen.key_state, chosen.wrapping))
+        _check_between_nights(site)
+        yield site
+
+
+def _linkage(site: Site, change: Callable[[], Receipt]) -> Receipt:
     unfinished = linkage_rotation.finish(site)
-    plan = unfinished or linkage_rotation.rotate(site, key_ring.next_version(site.keys, "linkage"))
+    plan = unfinished or change()
     return {
         "key": "linkage",
         "version": plan["version"],
         "made_anew": plan["tokens_anew"],
+        "kept_older": plan["kept_older"],
+        "until": (plan["overlap"] or {}).get("until"),
         "without_tokens": plan["without_tokens"],
         "finished_an_earlier_one": bool(unfinished),
     }
@@ -142,7 +163,8 @@ def status(site: Site) -> list[Receipt]:
     left["landing"] = len(site.landing.under_older_keys())
     left["ids"] = len(_feeds_under_older_ids(site))
     nights = site.lake.nights()
-    left["linkage"] = len((site.lake.night(nights[-1]) or {})["linkage"]["carried"]) if nights else 0
+    linkage = (site.lake.night(nights[-1]) or {})["linkage"] if nights else {}
+    left["linkage"] = (linkage.get("overlap") or {"records": 0})["records"]
     left["storage"] = len(_under_older_storage(site.settings.var, site.keys))
     return [
         {"key": name, "version": site.keys.versions.get(name, site.keys.version), "under_older": left[name]}

@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from leadhub.foundation import clock, failpoints
 from leadhub.foundation.errors import TerminalError
+from leadhub.foundation.keys import Keys
 from leadhub.foundation.lease import lease
+from leadhub.identity import keyed, overlap
 from leadhub.identity import pseudonymise as pseudonyms
 from leadhub.identity import tokens as linkage_tokens
 from leadhub.identity.pseudonymise import Linkable
@@ -40,7 +42,7 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
         drops = [d for d in site.landing.drops(feed_id) if d.drop_id in again | new]
         latest = [d for d in drops if d.drop_id in new]
         base = base_of(site, feed_id, night)
-        tables, token_file, keys = {}, base["token_file"], dict(base["keys"])
+        tables, token_file, overlap_file, keys = {}, base["token_file"], None, dict(base["keys"])
         if not drops:
             tables = {t: {**c, "upserted": 0, "removed": 0} for t, c in base["tables"].items()}
         else:
@@ -52,6 +54,7 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
                     site, feed, name, base, drops, again, night, may
                 )
                 if tokens is not None:
+                    overlap_file = _in_both(site, feed, drops, may, tokens, token_file, night)
                     token_file = site.lake.write_tokens(feed_id, tokens)
                 failpoints.reach("pseudonymise.between_tables")
             for drop in latest:
@@ -63,6 +66,7 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
             "night": night,
             "tables": tables,
             "token_file": token_file,
+            "overlap_file": overlap_file,
             "keys": keys,
             "applied": {d.drop_id: night for d in drops},
             "watermark": latest[-1].watermark if latest else base["watermark"],
@@ -130,6 +134,53 @@ def _advance(
     return counts, state, tokens
 
 
+def tokens_of(
+    site: Site,
+    feed: Feed,
+    drops: list[Drop],
+    keys: Keys,
+    linkable: Linkable | None = None,
+    only: pl.Series | None = None,
+) -> pa.Table | None:
+    """Tokens of the persons in `drops` (of them, `only` these records), as their last row says; None where
+    landing holds no such rows."""
+    made = []
+    for drop in drops:
+        for name, facts in site.facts(feed).items():
+            if not facts.holds_persons or not site.landing.path(drop, f"accepted/{name}").exists():
+                continue
+            rows, night = site.landing.read_accepted(drop, name), drop.night
+            if only is not None:
+                ids = pseudonyms.record_ids(rows, facts, feed=feed.id, keys=keys)
+                rows = rows.filter(keyed.to_series(ids).is_in(only.implode()).to_arrow())
+            about: dict[str, Any] = {"feed": feed.id, "agency": feed.agency, "night": night, "keys": keys}
+            tier = site.settings.linkage_tier
+            made.append(pseudonyms.pseudonymise(rows, facts, **about, tier=tier, linkable=linkable).tokens)
+    if not made:
+        return None
+    every = pl.concat([pl.DataFrame(pl.from_arrow(table)) for table in made])
+    return keyed.to_arrow(every.unique("record_id", keep="last", maintain_order=True))
+
+
+def _in_both(
+    site: Site,
+    feed: Feed,
+    drops: list[Drop],
+    linkable: Linkable | None,
+    tokens: pa.Table,
+    before: str | None,
+    night: str,
+) -> str | None:
+    """While an older version of the linkage key is kept: the file that says what tonight's new tokens are
+    under it (`overlap.versions`)."""
+    kept = (site.lake.base(night).get("linkage") or {}).get("overlap")
+    if not kept:
+        return None
+    fresh = linkage_tokens.differing(tokens, site.lake.read_tokens(before) if before else None)
+    older = tokens_of(site, feed, drops, site.keys.at("linkage", kept["version"]), linkable, fresh)
+    return site.lake.write_tokens(feed.id, overlap.versions(older, tokens)) if older else None
+
+
 def _linkable(site: Site, feed: Feed, states: dict[str, pa.Table]) -> Linkable | None:
     register = seals.register(site)
     return linking.linkable(feed, states, register, at=clock.now(), time_zone=site.settings.time_zone)
@@ -167,6 +218,7 @@ def close(site: Site, feed_id: str, night: str) -> Receipt:
             "counts": counts,
             "tables": state["tables"],
             "token_file": state["token_file"],
+            "overlap_file": applied["overlap_file"] if applied else None,
             "numbers_file": site.lake.write_tokens(feed_id, _numbers(site, feed_id, state, night)),
             "keys": state["keys"],
             "applied": base["applied"] | (applied["applied"] if applied else {}),

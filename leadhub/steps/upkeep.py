@@ -17,7 +17,7 @@ from leadhub.steps.site import Site
 #: committed nights whose tables stay readable ("what did we know on that night?")
 NIGHTS_KEPT = 30
 #: of a feed's receipt, what names a token file
-_NAMED = ("token_file", "numbers_file")
+_NAMED = ("token_file", "numbers_file", "overlap_file")
 
 
 def retention(site: Site) -> Receipt:
@@ -77,7 +77,7 @@ def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
         for name, version in manifest["tables"].items():
             versions.setdefault(name, set()).add(version)
         if night == nights[-1]:
-            tokens |= {f[name] for f in manifest["feeds"].values() for name in _NAMED}
+            tokens |= {f.get(name) for f in manifest["feeds"].values() for name in _NAMED}
             tokens |= linking.files_of(manifest["linkage"])
     # what an uncommitted night has written so far
     for night in site.lake.nights_begun():

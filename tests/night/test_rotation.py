@@ -16,7 +16,7 @@ from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing
 from leadhub.intake.landing import Landing
 from leadhub.release import checkpoints
-from leadhub.steps import accountability, linkage_rotation, replay, rotation, seals
+from leadhub.steps import accountability, endings, linkage_rotation, replay, rotation, seals
 from leadhub.steps.site import open_site
 
 pytestmark = pytest.mark.timeout(300)
@@ -207,7 +207,7 @@ def test_t9_every_token_is_another_and_joins_the_same(nights, after):
     before = token_tables(nights)
     said = rotation.rotate(site_of(nights), "linkage")
     now = token_tables(nights)
-    assert (said["made_anew"], said["without_tokens"]) == (sum(t.num_rows for t in before.values()), 0)
+    assert (said["made_anew"], said["kept_older"]) == (sum(t.num_rows for t in before.values()), 0)
     assert {m for t in now.values() for m in t["marker"].to_pylist()} == {
         m.replace("t1.", "t2.", 1) for t in before.values() for m in t["marker"].to_pylist()
     }
@@ -218,21 +218,77 @@ def test_t9_every_token_is_another_and_joins_the_same(nights, after):
 
 
 @pytest.mark.parametrize("gone", ["riverside_treatment", "police_records"])
-def test_t9_links_outlive_tokens_that_cannot_be_made_anew(nights, after, unrotated, gone):
-    """Retention has destroyed what a feed sent: its records have no tokens, and stay whose they were."""
+def test_t9_what_cannot_be_made_anew_links_for_an_overlap_window_as_before(nights, after, unrotated, gone):
+    """Retention has destroyed what a feed sent: its records keep their older tokens, and a night brings
+    more whose tokens are of the newer key."""
+    nights.restore(after)
+    said = without_drops(nights, gone, lambda site: rotation.rotate(site, "linkage"))
+    assert said["kept_older"] == token_tables(nights)[gone].num_rows > 0
+    assert marked(nights, gone) == {"t1"}
+    assert all(marked(nights, feed) == {"t2"} for feed in token_tables(nights).keys() - {gone})
+    assert replay.check(site_of(nights))["replayed"]
+    assert nights.run(2) == 0
+    assert crosswalk(nights) == unrotated[1]
+    assert delivered(nights) == unrotated[0]
+    assert replay.check(site_of(nights))["replayed"], "a night's changes give what linking everything gives"
+    with pytest.raises(TerminalError, match="leadhub keys retire"):
+        rotation.rotate(site_of(nights), "linkage")
+
+
+@pytest.mark.parametrize("gone", ["riverside_treatment", "police_records"])
+def test_t9_links_outlive_the_older_tokens(nights, after, unrotated, gone):
+    """The window ends: what could not be made anew has no tokens, and stays whose it was."""
     nights.restore(after)
     before = crosswalk(nights)
-    site = site_of(nights)
-    for drop in site.landing.drops(gone):
-        site.landing.destroy(drop)
-    said = rotation.rotate(site, "linkage")
-    assert said["without_tokens"] == token_tables(nights)[gone].num_rows > 0
+    older = token_tables(nights)
+    without_drops(nights, gone, lambda site: rotation.rotate(site, "linkage"))
+    said = rotation.retire(site_of(nights))
+    now = token_tables(nights)
+    assert said["made_anew"] + said["without_tokens"] == now[gone].num_rows
+    assert said["without_tokens"] > 0
+    assert marked(nights, gone) == {"t2"}
+    assert not words(older) & every_word_kept(nights), "nothing is left of the older key"
+    assert files.read_json(site_of(nights).settings.key_state.check)["rotations"][-1]["destroyed"]
     assert replay.check(site_of(nights))["replayed"]
+    with pytest.raises(TerminalError, match="no older version"):
+        rotation.retire(site_of(nights))
     assert nights.run(2) == 0
     then = {(r["record_id"], r["person_id"]) for r in json.loads(before)}
     now = {(r["record_id"], r["person_id"]) for r in json.loads(crosswalk(nights))}
     twin = {(r["record_id"], r["person_id"]) for r in json.loads(unrotated[1])}
     assert {r for r in then if r[0] in {x for x, _ in now}} <= now | (then - twin), "nobody was parted"
+
+
+def test_stewards_are_reminded_of_an_older_key_that_is_kept_too_long(nights, after, monkeypatch):
+    nights.restore(after)
+    assert endings.due(site_of(nights))["text"] == ""
+    without_drops(nights, "riverside_treatment", lambda site: rotation.rotate(site, "linkage"))
+    assert endings.due(site_of(nights))["text"] == ""
+    monkeypatch.setattr(endings.clock, "tonight", lambda _: "2027-06-01")
+    said = endings.due(site_of(nights))
+    assert "leadhub keys retire" in said["text"]
+    endings.told(site_of(nights), said["due"])
+    assert "leadhub keys retire" not in endings.due(site_of(nights))["text"]
+
+
+def without_drops(nights, feed: str, then):
+    site = site_of(nights)
+    for drop in site.landing.drops(feed):
+        site.landing.destroy(drop)
+    return then(site)
+
+
+def marked(nights, feed: str) -> set[str]:
+    return {m.partition(".")[0] for m in token_tables(nights)[feed]["marker"].to_pylist()}
+
+
+def every_word_kept(nights) -> set[int]:
+    """In whatever token file there is."""
+    site = site_of(nights)
+    root = nights.var / "lake" / "tokens"
+    tables = [site.lake.read_tokens(str(p.relative_to(root))) for p in root.rglob("*.enc")]
+    columns = [c for t in tables for c in t.columns if pa.types.is_uint64(c.type)]
+    return {word for column in columns for word in column.to_pylist()}
 
 
 def test_a_plan_that_was_not_carried_out_stops_everything_but_its_end(
