@@ -92,3 +92,16 @@ def _answer(licence: str, role: Role, by: str) -> None:
     console.print(f"{said['agreement']} {said['version']}: {said['state']} by {said['by']}", markup=False)
     if role == "approved":
         console.print("The next night sends it; or run tonight's publication again.")
+
+
+@app.command()
+def docket(
+    agency: Annotated[str, typer.Option(help="whose number it is, as `own_ids_of` of the licence")],
+    number: Annotated[str, typer.Option(help="docket number", prompt=True, hide_input=True)],
+) -> None:
+    """A docket number, sealed for the `proceedings` of a court order in a licence."""
+    import pyarrow as pa
+
+    from leadhub.identity import sealing
+
+    print(sealing.seal(pa.array([number.strip()]), agency, _site().keys)[0].as_py())  # noqa: T201

@@ -43,6 +43,7 @@ def column(
     kind: str | None = None,
     codes: tuple[str, ...] | None = None,
     made_from: tuple[str, ...] = (),
+    category: str | None = None,
     nullable: bool = False,
     **checks: typing.Any,
 ) -> typing.Any:
@@ -55,6 +56,7 @@ def column(
         "kind": kind,
         "codes": codes,
         "made_from": made_from,
+        "category": category,
     }
     return pa.Field(nullable=nullable, description=description, metadata=facts, **checks)
 
@@ -99,6 +101,7 @@ def facts(model: type[Contract]) -> TableFacts:
                 kind=own["kind"],
                 codes=own["codes"],
                 made_from=own["made_from"],
+                category=own["category"],
             )
         )
     names = {c.name for c in columns}

@@ -1,15 +1,17 @@
 """Contracts of what leaves. Descriptions feed the data dictionary that each delivery carries.
 
 Each column says what it is made from, and inherits the strictest protection among that: a value derived
-from Part 2 records is a Part 2 record (42 CFR 2.12(a), 2.13(a)). A contract of this module cannot hold an
-identifier, nor a column whose lineage is unknown: the check runs when it is imported.
+from Part 2 records is a Part 2 record (42 CFR 2.12(a), 2.13(a)). One that rests on a consent names the
+category of information that the consent must name. A contract of this module cannot hold an identifier, nor
+a column whose lineage is unknown, nor one of which nobody knows whose consent it needs: the check runs when
+it is imported.
 """
 
 import sys
 from collections.abc import Mapping
 from datetime import date
 
-from leadhub.foundation.vocabulary import STRICTEST_FIRST, Protection, Sensitivity
+from leadhub.foundation.vocabulary import CONSENT_BOUND, STRICTEST_FIRST, Protection, Sensitivity
 from schemas import codes, da, police, provider
 from schemas.contract import Contract, column, facts, tables_of
 
@@ -78,9 +80,12 @@ class DiversionStatus(Contract):
         "What the programme states, where the person has consented. NO_INFORMATION says nothing at all",
         *STATED,
         LATEST,
+        category="PROGRAMME_STATUS",
         codes=codes.DIVERSION_STATUS,
     )
-    status_on: date = told("Day of that statement", *STATED, LATEST, nullable=True)
+    status_on: date = told(
+        "Day of that statement", *STATED, LATEST, category="PROGRAMME_STATUS", nullable=True
+    )
 
     class Config(Contract.Config):
         metadata = {
@@ -103,9 +108,12 @@ class ReferralOutcomes(Contract):
     intake_status: str = told(
         "What the programme states, where the person has consented. NO_INFORMATION says nothing at all",
         *STATED,
+        category="PROGRAMME_STATUS",
         codes=("NO_INFORMATION", "INTAKE_PENDING", "INTAKE_COMPLETE", "INTAKE_WINDOW_LAPSED"),
     )
-    intake_status_on: date = told("Day of that statement", *STATED, nullable=True)
+    intake_status_on: date = told(
+        "Day of that statement", *STATED, category="PROGRAMME_STATUS", nullable=True
+    )
     da_decision: str = told(
         "The District Attorney's latest decision on the arrest",
         "da.decisions",
@@ -134,6 +142,7 @@ class ClientJusticeEvents(Contract):
         "da.charges",
         "da.decisions",
         "da.dispositions",
+        category="JUSTICE_EVENTS",
         codes=("ARREST", "CHARGE_FILED", "DECISION", "DISPOSITION"),
     )
     event_on: date = told(
@@ -143,12 +152,14 @@ class ClientJusticeEvents(Contract):
         "da.charges.filed_on",
         "da.decisions.decided_on",
         "da.dispositions.disposed_on",
+        category="JUSTICE_EVENTS",
     )
     law_category: str = told(
         "Gravest charge: felony, misdemeanour, violation, infraction",
         "provider.clients",
         "police.charges.law_category",
         "da.charges.law_category",
+        category="JUSTICE_EVENTS",
         codes=codes.LAW_CATEGORY,
         nullable=True,
     )
@@ -157,6 +168,7 @@ class ClientJusticeEvents(Contract):
         "provider.clients",
         "police.arrests",
         "da.cases",
+        category="JUSTICE_EVENTS",
         codes=("police", "da"),
     )
 
@@ -206,8 +218,9 @@ class ReferredPersons(Contract):
 
 
 def checked(models: Mapping[str, type[Contract]]) -> Mapping[str, type[Contract]]:
-    """The models themselves where each column is the partner's own id or a fact, of known lineage, and no
-    fact is protected less than what it is made from.
+    """The models themselves where each column is the partner's own id or a fact, of known lineage, no fact
+    is protected less than what it is made from, and a category of information is named exactly where its
+    protection asks for a consent.
 
     Raises: ValueError otherwise; it is raised on import, so that no such contract can exist (FAULTS G7).
     """
@@ -223,6 +236,11 @@ def checked(models: Mapping[str, type[Contract]]) -> Mapping[str, type[Contract]
             laxer = STRICTEST_FIRST.index(found.protection) > STRICTEST_FIRST.index(least)
             if found.sensitivity == Sensitivity.FACT and laxer:
                 raise ValueError(f"{place} is [{found.protection}], but is made from [{least}]")
+            bound = found.sensitivity == Sensitivity.FACT and found.protection in CONSENT_BOUND
+            if found.category not in (codes.INFO_CATEGORY if bound else (None,)):
+                raise ValueError(
+                    f"{place} is [{found.protection}]: its category cannot be [{found.category}]"
+                )
     return models
 
 

@@ -13,6 +13,8 @@ import polars as pl
 
 from leadhub.casework.frames import Frames
 
+#: the category of information (`schemas.codes`) that every statement is of
+CATEGORY = "PROGRAMME_STATUS"
 #: what a provider states at intake → what a partner with consent may be told; every other outcome: nothing
 INTAKE_STATUS = {
     "SCHEDULED": "INTAKE_PENDING",

@@ -27,6 +27,9 @@ class Protection(StrEnum):
     PUBLIC = "PUBLIC"
 
 
+#: of these nothing is told without a person's consent, or a court's order
+CONSENT_BOUND = frozenset({Protection.PART2, Protection.MHL3313, Protection.PHI})
+
 #: the stricter before the laxer; of values that are joined the strictest class holds for what they make
 STRICTEST_FIRST = (
     Protection.PART2,
@@ -70,7 +73,8 @@ class ColumnFacts:
     `type` is one of string, date, timestamp, integer, boolean. `kind` names the identifier or shared
     id (a FACT with a kind, such as sex, goes on and is also tokenised). `codes` is a closed list.
     `made_from`: what a column of a release is derived from, as `contract.table.column` or, for all columns
-    of a table, `contract.table`.
+    of a table, `contract.table`. `category`: of a release, the category of information
+    (`codes.INFO_CATEGORY`) that a consent must name for it; None where it rests on none.
     """
 
     name: str
@@ -82,6 +86,7 @@ class ColumnFacts:
     kind: str | None = None
     codes: tuple[str, ...] | None = None
     made_from: tuple[str, ...] = ()
+    category: str | None = None
 
 
 @dataclass(frozen=True)

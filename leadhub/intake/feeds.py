@@ -51,6 +51,10 @@ class LinkageConsent(Facts):
     part2_types: list[str] = Field(min_length=1)
     other_types: list[str] = []
 
+    @property
+    def categories(self) -> list[str]:
+        return [self.category]
+
 
 class Feed(Facts):
     """One feed. `tables` keep the order in which references point: parents first."""

@@ -16,21 +16,28 @@ from leadhub.foundation import facts_file, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.facts_file import Facts
 from leadhub.foundation.vocabulary import Protection, RecipientKind, Sensitivity, TableFacts
+from leadhub.permission.court_orders import CourtOrder
 
 _ID = r"^[a-z][a-z0-9_]{2,40}$"
 
-#: a purpose that is not here, such as investigation or prosecution, cannot be agreed upon: 42 CFR 2.12(d)
-#: and 2.13(a) bar it for Part 2 records without a court order
+#: a purpose that is not here cannot be agreed upon. The last two are shut for what is protected unless a
+#: court opened them (`gate`): 42 CFR 2.12(d), 2.13(a)
 Purpose = Literal[
-    "DIVERSION_COORDINATION", "CARE_COORDINATION", "PROGRAMME_EVALUATION", "REFERRAL_FEEDBACK"
+    "DIVERSION_COORDINATION",
+    "CARE_COORDINATION",
+    "PROGRAMME_EVALUATION",
+    "REFERRAL_FEEDBACK",
+    "INVESTIGATION",
+    "PROSECUTION",
 ]
+AGAINST_THE_PERSON = ("INVESTIGATION", "PROSECUTION")
 
 
 #: `identified_by_own_id`: rows say whom they mean by the partner's own numbers, and by nothing else;
 #: `limited_dataset`: by nobody's, dates may stand (45 CFR 164.514(e)); `safe_harbor`: nor dates
 #: (164.514(b)(2)(i)(C)); `aggregate`: rows are counts (`statistics`)
 Identifiability = Literal["identified_by_own_id", "limited_dataset", "safe_harbor", "aggregate"]
-Covers = Literal["justice_record", "consented_statement", "counts"]
+Covers = Literal["justice_record", "consented_statement", "court_ordered_statement", "counts"]
 
 
 class LegalBasis(Facts):
@@ -69,7 +76,8 @@ class LinkEvidence(Facts):
 class ConsentRule(Facts):
     """Which consent a provider's statement needs, in the words of the consent registry."""
 
-    category: str
+    #: of information; they are those of the columns that rest on a consent, no more and no fewer (`gate`)
+    categories: list[str] = Field(min_length=1)
     purposes: list[Literal["DIVERSION_COORDINATION", "CARE_COORDINATION", "PROGRAMME_EVALUATION"]] = Field(
         min_length=1
     )
@@ -137,6 +145,8 @@ class Agreement(Signed):
     link_evidence: LinkEvidence | None = None
     #: without it, no statement of a provider is told
     consent: ConsentRule | None = None
+    #: for a purpose against the person, in place of a consent
+    court_order: CourtOrder | None = None
     recipient: Recipient
     #: name of the notice that goes with every delivery
     notice: str | None = None
@@ -151,17 +161,28 @@ class Agreement(Signed):
             raise ValueError("id must be <partner>__<dataset>")
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("columns names a column twice")
-        covered, of_persons = {"counts"}, (self.own_ids_of, self.link_evidence, self.consent)
-        if self.identifiability != "aggregate":
-            covered = {"justice_record", "consented_statement"}
-        if {b.covers for b in self.legal_basis} != covered:
-            raise ValueError(f"legal_basis must cover {' and '.join(sorted(covered))}")
+        against = self.purpose in AGAINST_THE_PERSON
+        if self.consent is not None and against:
+            raise ValueError("no consent that the hub knows permits a purpose against the person")
+        if self.court_order is not None and not against:
+            raise ValueError("a court_order goes with a purpose against the person, and with it alone")
+        if {b.covers for b in self.legal_basis} != self._covered():
+            raise ValueError(f"legal_basis must cover {' and '.join(sorted(self._covered()))}")
+        of_persons = (self.own_ids_of, self.link_evidence, self.consent if not against else "")
         given = [fact is not None for fact in of_persons]
         if self.identifiability == "identified_by_own_id" and not all(given):
             raise ValueError("rows identified_by_own_id need own_ids_of, link_evidence and consent")
         if self.identifiability == "aggregate" and any(given):
             raise ValueError("counts have no own_ids_of, link_evidence or consent")
         return self
+
+    def _covered(self) -> set[Covers]:
+        """What kinds of records there can be."""
+        if self.identifiability == "aggregate":
+            return {"counts"}
+        if self.purpose not in AGAINST_THE_PERSON:
+            return {"justice_record", "consented_statement"}
+        return {"justice_record", "court_ordered_statement"} if self.court_order else {"justice_record"}
 
     def basis(self, covers: Covers) -> str:
         """The citations for records of a kind, as the accounting writes them."""
@@ -180,7 +201,17 @@ def load_all(folder: Path) -> dict[str, Agreement]:
 
 
 def check_in_force(agreement: Signed, day: date) -> None:
-    """In its time, and signed by every signatory. Raises: TerminalError `agreement_not_in_force`."""
+    """In its time, and that of the court's order that it cites, and signed by every signatory.
+
+    Raises: TerminalError `agreement_not_in_force`.
+    """
+    order = agreement.court_order if isinstance(agreement, Agreement) else None
+    if order is not None and not order.in_force(day):
+        raise TerminalError(
+            "agreement_not_in_force",
+            f"[{agreement.id}] cites a court order from {order.ordered_on} to {order.ends_on}; nothing was "
+            "released",
+        )
     if not agreement.valid_from <= day <= agreement.valid_until:
         raise TerminalError(
             "agreement_not_in_force",

@@ -44,6 +44,16 @@ _CLIENT = ["feed", "client_id"]
 _ASKED = {"recipient": pl.String, "info_category": pl.String}
 
 
+#: what `active` gives
+ACTIVE: dict[str, Any] = {
+    "feed": pl.String,
+    "client_id": pl.String,
+    "docket_no_token": pl.String,
+    "consent_id": pl.String,
+    "categories": pl.List(pl.String),
+}
+
+
 class Reason(Facts):
     """Why a line does not count, in words, and by what right."""
 
@@ -87,7 +97,8 @@ def judged(
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
 ) -> pl.DataFrame:
-    """Every line that names this partner and category, with `reasons` (a list) why it does not count.
+    """Every line that names this partner and a category that it asks for, with `reasons` (a list) why it
+    does not count.
 
     `consents`, `clients` and `episodes` are the providers' state tables with a `feed` column,
     `justice_events` is casework's; without the last two, lines that end by an event do not count. Sorted.
@@ -105,7 +116,7 @@ def judged(
     )
     revoked = pl.col("revoked_at") <= at.astimezone(UTC)
     revoked_on = pl.col("revoked_at").dt.convert_time_zone(time_zone).dt.date()
-    last_revoked_on = pl.when(revoked).then(revoked_on).max().over(_CLIENT)
+    last_revoked_on = pl.when(revoked).then(revoked_on).max().over(*_CLIENT, "info_category")
     open_ended = pl.col("expires_on").is_null()
     # 2.31(a) binds what is a Part 2 consent, and whatever speaks of a Part 2 client
     formal = protected | pl.col("consent_type").str.starts_with("PART2_")
@@ -128,7 +139,7 @@ def judged(
         "no_proceeding": unnamed,
         "other_purpose": ~pl.col("purpose").is_in(rule.purposes),
     }
-    named = (pl.col("recipient") == agreement.partner) & (pl.col("info_category") == rule.category)
+    named = (pl.col("recipient") == agreement.partner) & pl.col("info_category").is_in(rule.categories)
     lines = _frame(consents).filter(named).join(described, on=_CLIENT, how="left")
     return (
         _with_ends(lines, day, episodes, justice_events)
@@ -141,7 +152,7 @@ def judged(
             ).list.drop_nulls()
         )
         .drop("ended", "end_visible")
-        .sort("feed", "client_id", "consent_id", "record_id")
+        .sort("feed", "client_id", "consent_id", "info_category", "record_id")
     )
 
 
@@ -199,9 +210,11 @@ def active(
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
 ) -> pl.DataFrame:
-    """feed, client_id, docket_no_token, consent_id of the lines that count now; sorted.
+    """feed, client_id, docket_no_token, consent_id of the documents with a line that counts now, and the
+    `categories` that it covers; sorted.
 
-    `docket_no_token` is null for a consent that is bound to no proceeding. One row a client and docket.
+    `docket_no_token` is null for a consent that is bound to no proceeding. One row a client, docket and
+    document.
     """
     lines = judged(
         consents,
@@ -212,13 +225,13 @@ def active(
         episodes=episodes,
         justice_events=justice_events,
     )
-    by = [*_CLIENT, "docket_no_token"]
+    by = [*_CLIENT, "docket_no_token", "consent_id"]
     bound = pl.when(pl.col("consent_type") == PROCEEDING).then("docket_no_token")
     return (
         lines.filter(pl.col("reasons").list.len() == 0)
         .with_columns(docket_no_token=bound)
         .group_by(by)
-        .agg(pl.col("consent_id").min())
+        .agg(categories=pl.col("info_category").unique().sort())
         .sort(by, nulls_last=False)
     )
 
@@ -244,7 +257,7 @@ def valid_at(
         judged(consents, clients, a, at=at, **told).with_columns(agreement=pl.lit(a.id)) for a in asking
     ]
     asked = pl.DataFrame(
-        [(a.partner, a.consent.category) for a in asking if a.consent], _ASKED, orient="row"
+        [(a.partner, c) for a in asking if a.consent for c in a.consent.categories], _ASKED, orient="row"
     )
     unasked = _frame(consents).join(asked, on=list(_ASKED), how="anti")
     nobody = unasked.with_columns(
@@ -256,7 +269,8 @@ def valid_at(
 
 def state(active_lines: pl.DataFrame) -> str:
     """Hash of who consents now: part of a release's name, so that a changed state is a new release."""
-    return files.sha256_bytes(active_lines.write_csv().encode())
+    said = active_lines.with_columns(pl.col("categories").list.join("|"))
+    return files.sha256_bytes(said.write_csv().encode())
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

@@ -17,10 +17,10 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.permission import disclosure
 from leadhub.permission.agreements import Agreement
 from leadhub.permission.disclosure import Disclosed, Permitted
+from leadhub.permission.gate import NO_INFORMATION, Gate
 
-NO_INFORMATION = "NO_INFORMATION"
 #: of a statement: what the partner is told, and by which consent
-_TOLD = ("status", "stated_on", "consent_id", "consent_feed")
+_TOLD = ("status", "stated_on", "consent_id", "consent_feed", "categories")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ class Sources:
         return frame.filter(pl.col(feed).is_in(list(self.own_feeds)))
 
 
-def build(agreement: Agreement, sources: Sources) -> Disclosed:
-    """The dataset that the agreement names, projected to its columns and accounted for.
+def build(agreement: Agreement, sources: Sources, gate: Gate) -> Disclosed:
+    """The dataset that the agreement names, projected to its columns and accounted for. `gate`: which
+    consent each column needs.
 
     Raises: TerminalError `agreement_invalid` for a dataset nobody builds, or one that joins by weaker
     evidence than the agreement allows; `column_not_allowed`.
@@ -61,7 +62,7 @@ def build(agreement: Agreement, sources: Sources) -> Disclosed:
         raise TerminalError(
             "agreement_invalid", f"[{agreement.id}] allows {agreed} links, its dataset joins by {evidence}"
         )
-    found = disclosure.disclose(builder(sources), agreement)
+    found = disclosure.disclose(builder(sources), agreement, gate)
     # a dataset by person tells events, not statements
     unsaid = {} if evidence == "person" else sources.permitted.withheld
     return Disclosed(found.rows, found.grounds, unsaid | found.withheld)

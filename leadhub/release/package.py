@@ -52,11 +52,12 @@ class Package:
     """What an agreement says about one delivery. `publication.stage` sets the sequence numbers.
 
     `key`: columns that identify a row. `inputs`: name → night of the last data, of those inputs alone
-    that this partner may know of. `notice`: a name in `documents.NOTICES`. `recipient`: fingerprint of
-    the certificate that an encrypted delivery is for, where the agreement names one. `retention_days`:
-    after which the partner must have destroyed the delivery; `acknowledge_within_days`: in which it must
-    say that what was withdrawn is removed. `withdrawals_only`: keys to remove and no dataset, since the
-    licence does not allow more at this moment. `aggregate`: rows are counts, and about nobody.
+    that this partner may know of. `notice`: a name in `documents.NOTICES`. `scope`: category of information
+    → the columns for which a consent must name it. `recipient`: fingerprint of the certificate that an
+    encrypted delivery is for, where the agreement names one. `retention_days`: after which the partner must
+    have destroyed the delivery; `acknowledge_within_days`: in which it must say that what was withdrawn is
+    removed. `withdrawals_only`: keys to remove and no dataset, since the licence allows no more at this
+    moment. `aggregate`: rows are counts, and about nobody.
     """
 
     partner: str
@@ -74,6 +75,7 @@ class Package:
     inputs: Mapping[str, str | None]
     use_limits: tuple[str, ...] = ()
     notice: str | None = None
+    scope: Mapping[str, Sequence[str]] | None = None
     dispute: DisputeFile | None = None
     encrypt: bool = False
     recipient: str | None = None
@@ -223,6 +225,7 @@ def _manifest(
         "changes": changes,
         "inputs": dict(package.inputs),
         "notice": notice,
+        "consent_scope": {c: list(columns) for c, columns in (package.scope or {}).items()},
         "csv": {
             "formula_prefix": encoding.FORMULA_PREFIX,
             "formula_prefix_columns": [c.name for c in package.columns if c.type == "string"],

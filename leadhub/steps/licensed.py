@@ -13,9 +13,9 @@ import pyarrow as pa
 from leadhub.casework import Casework
 from leadhub.foundation import clock
 from leadhub.foundation.errors import TerminalError
-from leadhub.foundation.vocabulary import ColumnFacts, Protection, Sensitivity, TableFacts
-from leadhub.identity import rekeying, sealing
-from leadhub.permission import agreements, consent, disclosure
+from leadhub.foundation.vocabulary import ColumnFacts, Sensitivity, TableFacts
+from leadhub.identity import rekeying, sealing, tokens
+from leadhub.permission import agreements, consent, disclosure, gate
 from leadhub.permission import frame as frames
 from leadhub.permission.agreements import Agreement
 from leadhub.release import accounting, datasets
@@ -40,6 +40,7 @@ class Licensed:
     active: pl.DataFrame
     package: Package
     identity: Identity
+    gate: gate.Gate
     #: columns, not of the key, that rest on somebody's consent
     stated: tuple[str, ...]
 
@@ -69,6 +70,7 @@ def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
     agreement, manifest = site.agreement(agreement_id), _night(site, night)
     facts = _facts(agreement)
     agreements.check_contract(agreement, facts)
+    needs = gate.compiled(agreement, facts)
     active = _active(site, manifest, agreement)
     columns = _columns(agreement, facts)
     as_of = _as_of(manifest)
@@ -88,6 +90,7 @@ def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
         inputs={f: as_of.get(f) for f in agreement.inputs},
         use_limits=tuple(agreement.use_limits),
         notice=agreement.notice,
+        scope=needs.scope,
         dispute=_dispute_file(site, agreement),
         encrypt=agreement.recipient.encrypt,
         recipient=agreement.recipient.fingerprint,
@@ -101,14 +104,14 @@ def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
         inputs={t: manifest["hashes"][t] for t in _CASEWORK},
         restrictions=consent.state(active),
     )
-    stated = tuple(c.name for c in columns if c.protection == Protection.PART2 and c.name not in facts.key)
-    return Licensed(agreement, manifest, facts, active, package, identity, stated)
+    stated = tuple(name for name in needs.categories if name not in facts.key)
+    return Licensed(agreement, manifest, facts, active, package, identity, needs, stated)
 
 
 def _active(site: Site, manifest: dict[str, Any], agreement: Agreement) -> pl.DataFrame:
     """`consent.active` of this moment; empty where the agreement asks for no consent."""
     if agreement.consent is None:
-        return pl.DataFrame()
+        return pl.DataFrame(schema=consent.ACTIVE)
     covered = site.frame().feeds(agreement)
     return consent.active(
         _provider_tables(site, manifest, "consents", covered),
@@ -179,7 +182,7 @@ def content(site: Site, licence: Licensed) -> Content:
         return Content(counts, accounting.GROUNDS.empty_table())
     covered = site.frame().feeds(agreement)
     casework = Casework(**{t: site.lake.read(t, manifest["tables"][t]) for t in _CASEWORK})
-    permitted = disclosure.permit(pl.DataFrame(pl.from_arrow(casework.statements)), active, agreement)
+    permitted = _permitted(site, licence, pl.DataFrame(pl.from_arrow(casework.statements)))
     own = [f for f, feed in site.feeds.items() if feed.agency == agreement.own_ids_of]
     own_clients = disclosure.own_clients(
         _provider_tables(site, manifest, "clients", covered),
@@ -189,7 +192,7 @@ def content(site: Site, licence: Licensed) -> Content:
         agreement,
         own_feeds=own,
     )
-    built = datasets.build(agreement, datasets.Sources(casework, permitted, own_clients, own))
+    built = datasets.build(agreement, datasets.Sources(casework, permitted, own_clients, own), licence.gate)
     site.lake.put_receipt(
         manifest["night"],
         agreement.id,
@@ -197,6 +200,19 @@ def content(site: Site, licence: Licensed) -> Content:
         {"withheld": built.withheld, "rows": built.rows.num_rows},
     )
     return Content(built.rows, built.grounds)
+
+
+def _permitted(site: Site, licence: Licensed, said: pl.DataFrame) -> disclosure.Permitted:
+    """By consent, or for a purpose against the person by the order of a court that is in force today."""
+    order, agency = licence.agreement.court_order, licence.agreement.own_ids_of
+    if licence.agreement.purpose not in agreements.AGAINST_THE_PERSON:
+        return disclosure.permit(said, licence.active)
+    today = date.fromisoformat(clock.tonight(site.settings.time_zone))
+    if order is None or agency is None or not order.in_force(today):
+        return disclosure.permit_by_order(said, [], [])
+    plain = sealing.open_sealed(pa.array(order.proceedings, pa.string()), agency, site.keys)
+    dockets = tokens.shared_id_token(plain, "docket_no", site.keys)
+    return disclosure.permit_by_order(said, dockets.to_pylist(), order.categories)
 
 
 def opener(site: Site, licence: Licensed) -> Callable[[pa.Table], pa.Table]:

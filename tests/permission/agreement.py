@@ -51,7 +51,7 @@ def agreement(**changed) -> Agreement:
         "stale_after_nights": 3,
         "link_evidence": {"kind": "deterministic", "why": "Numbers."},
         "consent": {
-            "category": "PROGRAMME_STATUS",
+            "categories": ["PROGRAMME_STATUS"],
             "purposes": ["DIVERSION_COORDINATION"],
             "part2_types": ["PART2_SPECIFIC", "PART2_CJ_2_35"],
             "other_types": ["LEAD_ROI"],

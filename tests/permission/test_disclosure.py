@@ -7,7 +7,7 @@ import pytest
 from leadhub import casework
 from leadhub.casework import provisions
 from leadhub.foundation.errors import TerminalError
-from leadhub.permission import disclosure
+from leadhub.permission import disclosure, gate
 from tests.casework.desk import HARBOR, NIGHT, POLICE, RIVERSIDE, ZONE, Desk
 from tests.permission.agreement import active, agreement
 
@@ -17,7 +17,7 @@ BY_PERSON = {"kind": "person", "min_bits": 6, "why": "Linkage."}
 def permitted(desk: Desk) -> disclosure.Permitted:
     found = casework.reconcile(desk.inputs(), night=NIGHT, time_zone=ZONE)
     said = pl.DataFrame(pl.from_arrow(found.statements))
-    return disclosure.permit(said, active(desk, found, agreement()), agreement())
+    return disclosure.permit(said, active(desk, found, agreement()))
 
 
 def test_a_statement_needs_the_client_s_consent():
@@ -97,6 +97,9 @@ def test_an_agreement_by_numbers_joins_nobody_by_person():
 
 # rows ---------------------------------------------------------------------------------------------
 
+#: a gate of one column, which a consent must cover
+SHUT = gate.Gate({}, {})
+GATE = gate.Gate({"status": "PROGRAMME_STATUS"}, {"status": None})
 ROWS = pl.DataFrame(
     {
         "da_case_no": ["s1:a", "s1:b", "s1:c", "s1:d"],
@@ -106,20 +109,22 @@ ROWS = pl.DataFrame(
         "row_key": ["d", "c", "b", "a"],
         "consent_id": [None, "s1:n", None, None],
         "consent_feed": [None, "harbor", None, None],
+        "categories": [None, ["PROGRAMME_STATUS"], None, None],
         "sealed_under": [None, None, None, "CPL_160_50"],
     }
 )
 
 
 def test_only_columns_of_the_agreement_and_rows_that_stand():
-    found = disclosure.disclose(ROWS, agreement(columns=["da_case_no", "status"]))
+    found = disclosure.disclose(ROWS, agreement(columns=["da_case_no", "status"]), GATE)
     assert found.rows.column_names == ["da_case_no", "status"]
     assert found.rows["da_case_no"].to_pylist() == ["s1:b", "s1:a"]
-    assert found.withheld == {"sealed": 1, "person_unknown": 1}
+    assert found.withheld == {"sealed": 1, "person_unknown": 1, "category_not_covered": 0}
+    assert found.rows["status"].to_pylist() == ["x", None], "what no consent covers is silent"
 
 
 def test_g11_each_row_is_accounted_for_with_its_own_basis():
-    found = disclosure.disclose(ROWS, agreement(columns=["da_case_no"]))
+    found = disclosure.disclose(ROWS, agreement(columns=["da_case_no"]), GATE)
     assert found.grounds.to_pylist() == [
         {
             "person_id": "p1:b",
@@ -140,7 +145,7 @@ def test_g11_each_row_is_accounted_for_with_its_own_basis():
 
 def test_a_column_that_the_dataset_does_not_have_stops():
     with pytest.raises(TerminalError, match="column_not_allowed"):
-        disclosure.disclose(ROWS, agreement(columns=["da_case_no", "tricks"]))
+        disclosure.disclose(ROWS, agreement(columns=["da_case_no", "tricks"]), GATE)
 
 
 def test_a_sealed_row_goes_where_its_provision_is_open_and_nowhere_else(monkeypatch):
@@ -154,14 +159,20 @@ def test_a_sealed_row_goes_where_its_provision_is_open_and_nowhere_else(monkeypa
     rows = pl.DataFrame(
         [
             dict.fromkeys(asked.columns, None)
-            | {"person_id": "p", "row_key": str(i), "consent_id": None, "consent_feed": None}
+            | {
+                "person_id": "p",
+                "row_key": str(i),
+                "consent_id": None,
+                "consent_feed": None,
+                "categories": None,
+            }
             | row
             for i, row in enumerate(held)
         ],
         infer_schema_length=None,
     )
-    assert disclosure.disclose(rows, asked).grounds["row_key"].to_pylist() == ["0", "1"]
+    assert disclosure.disclose(rows, asked, SHUT).grounds["row_key"].to_pylist() == ["0", "1"]
     police = asked.model_copy(
         update={"recipient": asked.recipient.model_copy(update={"kind": "law_enforcement"})}
     )
-    assert disclosure.disclose(rows, police).grounds["row_key"].to_pylist() == ["0"]
+    assert disclosure.disclose(rows, police, SHUT).grounds["row_key"].to_pylist() == ["0"]

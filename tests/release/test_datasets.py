@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from leadhub import casework
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import REPOSITORY
-from leadhub.permission import agreements, disclosure
+from leadhub.permission import agreements, disclosure, gate
 from leadhub.permission.agreements import Agreement
 from leadhub.release import datasets, encoding
 from schemas import codes, releases
@@ -53,8 +53,9 @@ def build(
         own_feeds=[HARBOR],
     )
     said = pl.DataFrame(pl.from_arrow(found.statements))
-    permitted = disclosure.permit(said, consenting, agreement)
-    return datasets.build(agreement, datasets.Sources(found, permitted, known, own_feeds))
+    permitted = disclosure.permit(said, consenting)
+    needs = gate.compiled(agreement, facts(releases.RELEASES[agreement.dataset]))
+    return datasets.build(agreement, datasets.Sources(found, permitted, known, own_feeds), needs)
 
 
 def only(table: pa.Table) -> dict:
@@ -207,8 +208,9 @@ def test_g6_an_agreement_by_numbers_gets_no_dataset_by_person():
 
 
 def test_a_dataset_that_nobody_builds():
+    none = datasets.Sources(None, disclosure.Permitted(pl.DataFrame(), {}), pl.DataFrame())
     with pytest.raises(TerminalError, match="agreement_invalid"):
-        build(told(Desk()), DA.model_copy(update={"dataset": "gossip"}))
+        datasets.build(DA.model_copy(update={"dataset": "gossip"}), none, gate.Gate({}, {}))
 
 
 # the golden rule ----------------------------------------------------------------------------------
