@@ -117,8 +117,8 @@ def test_the_manifest_states_the_delivery_and_nothing_else(tmp_path, key):
     build(tmp_path, key, change_rows=changes(*SOME))
     manifest = files.read_json(tmp_path / package.MANIFEST)
     stated = """format partner dataset title night sequence previous_sequence agreement purpose legal_basis
-    retention_days acknowledge_within_days schema withdrawals_only rows changes inputs notice consent_scope csv
-    files encrypted_to signed_by"""
+    retention_days acknowledge_within_days schema withdrawals_only rows changes inputs notice consent_scope
+    csv files encrypted_to signed_by"""
     assert set(manifest) == set(stated.split())
     assert (manifest["rows"], manifest["changes"], manifest["sequence"]) == (3, 2, 1)
     assert {f["name"] for f in manifest["files"]} == {
