@@ -81,3 +81,9 @@ def breach(
     console.print(f"columns: {', '.join(found['columns'])}")
     for person in found["persons"] if not agency else found["own_ids"]:
         console.print(person, markup=False, highlight=False)
+    if agency and found["without_number"]:
+        console.print(
+            f"{found['without_number']:,} persons besides, of whom [{agency}] may be told, have no number "
+            "there in the last three years",
+            markup=False,
+        )

@@ -93,6 +93,7 @@ _ELEMENTS = {
         "organization",
         "sourceAttachment",
         "sourceReference",
+        "implicitRules",
         "policy",
         "policyRule",
     ),
@@ -121,7 +122,9 @@ _ELEMENTS = {
         "uri",
     ),
 }
-_UNREAD = ("id", "meta", "text", "implicitRules", "language", "display")
+#: what may be passed over: it changes the meaning of nothing (`implicitRules` would)
+_UNREAD = ("id", "meta", "text", "language", "display")
+_BUNDLE = {"resourceType", "type", "timestamp", "entry", *_UNREAD}
 
 
 def bundle(rows: list[Row], agency: str) -> Json:
@@ -189,9 +192,16 @@ def rows(content: Any, agency: str, *, name: str) -> list[Row]:
         return [_row(content, agency, name, 1)]
     if kind != "Bundle":
         raise _refused(name, 0, "resourceType", "is neither Consent nor Bundle")
+    if content.get("type") != "collection":
+        raise _refused(name, 0, "type", "is not collection: only such a Bundle holds what holds now, whole")
+    if not content.keys() <= _BUNDLE:
+        raise _refused(name, 0, "", "has an element besides those of a collection")
     entries = content.get("entry", [])
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise _refused(name, 0, "entry", "is no list of entries")
+    for number, entry in enumerate(entries, 1):
+        if not entry.keys() <= {"id", "fullUrl", "resource"}:
+            raise _refused(name, number, "entry", "has an element besides its resource")
     return [_row(e.get("resource"), agency, name, n) for n, e in enumerate(entries, 1)]
 
 

@@ -6,9 +6,9 @@ nobody: the way in, and out, is an agency's own number for a person.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -16,15 +16,11 @@ import pyarrow as pa
 
 from leadhub.foundation import clock
 from leadhub.foundation.errors import TerminalError
-from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity import sealing
 from leadhub.release import accounting
 from leadhub.release.store import Store
-from leadhub.steps import tables
+from leadhub.steps import departed
 from leadhub.steps.site import Site
-
-#: 42 CFR 2.25(a) and 45 CFR 164.528 as amended for electronic records: three years, a leap year among them
-REACH = timedelta(days=3 * 365 + 1)
 
 
 def accounting_of(site: Site, agency: str, local_id: str) -> dict[str, Any]:
@@ -35,13 +31,13 @@ def accounting_of(site: Site, agency: str, local_id: str) -> dict[str, Any]:
     it rests on none), `certain` (False: told under an id from which records were parted since; it may
     concern somebody else, and a steward must look before it goes out).
 
-    Raises: TerminalError `state_invalid` where the agency has no such person, `ledger_broken`.
+    Raises: TerminalError `state_invalid` where the agency had no such person in that time, `ledger_broken`.
     """
     today = date.fromisoformat(clock.tonight(site.settings.time_zone))
-    since = (today - REACH).isoformat()
-    told = []
-    events = _table(site, next(_manifests(site)), "crosswalk_events").to_dicts()
-    for person_id, borne in bore(_persons(site, agency, local_id), events).items():
+    since = (today - departed.REACH).isoformat()
+    told, manifest = [], _last(site)
+    events = _table(site, manifest, "crosswalk_events").to_dicts()
+    for person_id, borne in bore(_persons(site, manifest, agency, local_id), events).items():
         for line in accounting.disclosures(site.settings.var, person_id):
             night = str(line["night"])
             if str(line["at"]) >= since and (borne.until is None or night < borne.until):
@@ -53,7 +49,9 @@ def accounting_of(site: Site, agency: str, local_id: str) -> dict[str, Any]:
 def breach(site: Site, partner: str, dataset: str, sequence: int, agency: str = "") -> dict[str, Any]:
     """Who stood in a delivery: `persons`, their ids, and with `agency` `own_ids`, the agency's numbers of
     those of whom it may be told: all, where the delivery was its own; else those whose row rests on a
-    consent that it holds. Of the others it would learn here that they are in the programme.
+    consent that it holds. Of the others it would learn here that they are in the programme. Whoever was
+    merged or parted since is found under every id; `without_number` says of how many persons the agency
+    has named none in the last three years.
 
     Raises: TerminalError `state_invalid` where there was no such delivery, `ledger_broken`.
     """
@@ -78,11 +76,8 @@ def breach(site: Site, partner: str, dataset: str, sequence: int, agency: str = 
     }
     if agency:
         mine = [agency == partner or _opened(site, agency, c) is not None for c in rows["consent_id"]]
-        said |= {
-            "own_ids": _own_ids(
-                site, agency, set(rows.filter(pl.Series(mine, dtype=pl.Boolean))["person_id"])
-            )
-        }
+        told = set(rows.filter(pl.Series(mine, dtype=pl.Boolean))["person_id"])
+        said |= _own_ids(site, agency, told, str(entry.night))
     return said
 
 
@@ -106,38 +101,30 @@ def _opened(site: Site, agency: str, sealed: str | None) -> str | None:
         return None
 
 
-def _manifests(site: Site) -> Iterator[dict[str, Any]]:
-    """The kept nights, the last first."""
-    for night in reversed(site.lake.nights()):
-        yield site.lake.night(night) or {}
+def _last(site: Site) -> dict[str, Any]:
+    """Raises: TerminalError `night_incomplete` before the first night."""
+    nights = site.lake.nights()
+    if not nights:
+        raise TerminalError("night_incomplete", "no night is committed yet; nothing was told of anybody")
+    return site.lake.night(nights[-1]) or {}
 
 
-def _person_tables(site: Site, manifest: dict[str, Any], agency: str) -> Iterator[tuple[str, pl.DataFrame]]:
-    """The agency's tables of persons, each with the name of the column that numbers them."""
-    for feed in site.feeds.values():
-        held = manifest["feeds"].get(feed.id, {}).get("tables", {}) if feed.agency == agency else {}
-        for name, facts in site.facts(feed).items():
-            own = [c.name for c in facts.of(Sensitivity.LOCAL_ID) if c.name in facts.key]
-            if name in held and facts.holds_persons and own:
-                columns = ["record_id", *own]
-                table = tables.read(site, feed.id, name, held[name]["version"], columns)
-                yield own[0], pl.DataFrame(pl.from_arrow(table))
-
-
-def _persons(site: Site, agency: str, local_id: str) -> set[str]:
-    """Person ids on the last night that knows the number: what an agency took away stays accounted for."""
+def _persons(site: Site, manifest: dict[str, Any], agency: str, local_id: str) -> dict[str, str]:
+    """Person ids whom the agency gave the number → the night on which it was gone (empty: it is there)."""
     sealed = sealing.seal(pa.array([local_id]), agency, site.keys)[0].as_py()
-    for manifest in _manifests(site):
-        records: set[str] = set()
-        for column, table in _person_tables(site, manifest, agency):
-            records |= set(table.filter(pl.col(column) == sealed)["record_id"])
-        if records:
-            known = _table(site, manifest, "crosswalk")
-            return set(known.filter(pl.col("record_id").is_in(list(records)))["person_id"])
-    raise TerminalError(
-        "state_invalid",
-        f"no person of [{agency}] has that number in a kept night; agencies are named in feeds/*.yaml",
-    )
+    records: set[str] = set()
+    for _, table in departed.numbered(site, manifest["feeds"], agency):
+        records |= set(table.filter(pl.col("number") == sealed)["record_id"])
+    known = _table(site, manifest, "crosswalk").filter(pl.col("record_id").is_in(list(records)))
+    gone = departed.of_agency(site, manifest, agency).filter(pl.col("number") == local_id).sort("until")
+    found = dict(gone.select("person_id", "until").iter_rows()) | dict.fromkeys(known["person_id"], "")
+    if not found:
+        raise TerminalError(
+            "state_invalid",
+            f"[{agency}] named no person by that number in the last three years; agencies are named in "
+            "feeds/*.yaml",
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -149,8 +136,16 @@ class Borne:
     certain_from: str = ""
 
 
-def bore(persons: set[str], events: list[dict[str, Any]]) -> dict[str, Borne]:
-    """Every id under which the records of `persons` stood, by the crosswalk's events, the oldest first."""
+#: after every night
+_NEVER = "9999-12-31"
+
+
+def bore(persons: Mapping[str, str], events: list[dict[str, Any]]) -> dict[str, Borne]:
+    """Every id under which the records of `persons` stood, by the crosswalk's events, the oldest first.
+
+    `persons`: person id → the night on which the record asked about was gone (empty: it is there). Of a
+    person who fell apart later nobody knows any more to which part it belonged: then nothing is certain.
+    """
     parted: dict[str, str] = {}
     undone: dict[tuple[str, str], str] = {}
     for event in events:
@@ -161,7 +156,10 @@ def bore(persons: set[str], events: list[dict[str, Any]]) -> dict[str, Borne]:
             undone[other, one] = event["night"]
         elif event["event"] == "merge":
             undone.pop((one, other), None)
-    ids = {person: Borne(None, parted.get(person, "")) for person in sorted(persons)}
+    ids = {
+        person: Borne(None, _NEVER if gone and parted.get(person, "") >= gone else parted.get(person, ""))
+        for person, gone in sorted(persons.items())
+    }
     open_ = list(ids)
     while open_:
         into = open_.pop()
@@ -176,14 +174,34 @@ def bore(persons: set[str], events: list[dict[str, Any]]) -> dict[str, Borne]:
     return ids
 
 
-def _own_ids(site: Site, agency: str, persons: set[str]) -> list[str]:
-    manifest = next(_manifests(site))
-    known = _table(site, manifest, "crosswalk").filter(pl.col("person_id").is_in(list(persons)))
-    found: set[str] = set()
-    for column, table in _person_tables(site, manifest, agency):
-        sealed = table.join(known, on="record_id", how="semi").get_column(column)
-        found |= set(sealing.open_sealed(sealed.to_arrow(), agency, site.keys).to_pylist())
-    return sorted(found)
+def _own_ids(site: Site, agency: str, persons: set[str], since: str) -> dict[str, Any]:
+    """`own_ids`: the agency's numbers of persons as they were on the night `since`; `without_number`: of
+    how many it has none."""
+    manifest = _last(site)
+    events = _table(site, manifest, "crosswalk_events").filter(pl.col("night") > since).to_dicts()
+    now = {person: became(person, events) for person in persons}
+    walk = _table(site, manifest, "crosswalk").select("record_id", "person_id")
+    named = [departed.of_agency(site, manifest, agency).select("person_id", "number")]
+    for _, table in departed.numbered(site, manifest["feeds"], agency):
+        met = table.join(walk.filter(pl.col("person_id").is_in(set().union(*now.values()))), on="record_id")
+        opened = sealing.open_sealed(met["number"].to_arrow(), agency, site.keys).to_pylist()
+        named.append(met.select("person_id", number=pl.Series(opened, dtype=pl.String)))
+    numbers = dict(pl.concat(named).group_by("person_id").agg("number").iter_rows())
+    found = {person: {n for i in ids for n in numbers.get(i, ())} for person, ids in now.items()}
+    return {
+        "own_ids": sorted(set().union(*found.values())),
+        "without_number": sum(not given for given in found.values()),
+    }
+
+
+def became(person: str, events: list[dict[str, Any]]) -> set[str]:
+    """The ids under which a person's records stand after `events` (the crosswalk's, the oldest first): all
+    to whom any of them went."""
+    ids = {person}
+    for event in events:
+        if event["event"] in ("merge", "split", "reversal") and event["other_person_id"] in ids:
+            ids.add(event["person_id"])
+    return ids
 
 
 def _table(site: Site, manifest: dict[str, Any], name: str) -> pl.DataFrame:

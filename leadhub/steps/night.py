@@ -10,7 +10,7 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import seals
+from leadhub.steps import departed, seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -77,6 +77,8 @@ def reconcile(site: Site, night: str) -> Receipt:
             versions[name], rows[name] = site.lake.write(name, table), table.num_rows
             hashes[name] = content_hash(table)
             failpoints.reach("reconcile.between_tables")
+        gone = departed.tonight(site, night, closed, site.lake.base(night))
+        versions[departed.TABLE] = site.lake.write(departed.TABLE, gone)
         _keep(site, night, told, found)
         receipt = {
             "status": "reconciled",

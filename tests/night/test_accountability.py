@@ -3,6 +3,7 @@
 import json
 import sys
 
+import pyarrow as pa
 import pytest
 
 from connectors.base import connection_from_environment
@@ -13,20 +14,27 @@ from leadhub.identity import sealing
 from leadhub.permission import fhir
 from leadhub.release import letter
 from leadhub.release.store import Store
-from leadhub.steps import accountability
+from leadhub.steps import accountability, departed
 from leadhub.steps.site import open_site
+from tests.night.clinic import send, sent
 
 pytestmark = pytest.mark.timeout(300)
 DA, DATASET = "district_attorney", "diversion_status"
 CLINIC = "harbor_case_management"
+AGENCIES = (DA, CLINIC, "police", "riverside_treatment")
 
 
 @pytest.fixture(scope="module")
 def site(nights):
     nights.restore()
     assert nights.run() == 0
+    found = open_site(connection_from_environment, Settings(var=nights.var))
+    # one of whom something was told is a client no more
+    leaving = min(shipped(found, CLINIC, "client_justice_events", "client_id"))
+    staying = {t: [r for r in rows if r["client_id"] != leaving] for t, rows in sent(nights).items()}
+    send(nights, staying)
     assert nights.run(2) == 0
-    yield open_site(connection_from_environment, Settings(var=nights.var))
+    yield found
     nights.restore()
 
 
@@ -55,7 +63,7 @@ def test_a_consent_is_named_to_the_agency_that_holds_it_alone(site):
     named = {d["consent"] for d in found if d["partner"] == CLINIC}
     assert named
     assert not named & {None, "of another provider"}
-    with pytest.raises(TerminalError, match="no person of"):
+    with pytest.raises(TerminalError, match="no person by that number"):
         accountability.accounting_of(site, DA, client)
 
 
@@ -99,8 +107,53 @@ def test_who_was_in_a_delivery(site):
     clinic = accountability.breach(site, DA, DATASET, last.sequence, CLINIC)["own_ids"]
     assert len(clinic) < len(found["persons"])
     assert accountability.breach(site, DA, DATASET, last.sequence, "police")["own_ids"] == []
+    assert found["without_number"] == 0
     with pytest.raises(TerminalError, match="never got delivery"):
         accountability.breach(site, DA, DATASET, 99)
+
+
+def test_whom_an_agency_no_longer_names_is_accounted_for_when_older_nights_are_gone(site, nights):
+    """And a number that nobody had is told from it."""
+    manifests = [site.lake.night(n) for n in site.lake.nights()]
+    gone = [who for agency in AGENCIES for who in left(site, manifests, agency)]
+    assert gone
+    told = [accountability.accounting_of(site, *who)["disclosures"] for who in gone]
+    assert any(told)
+    last = manifests[-1]
+    for zone in ("feeds", "linkage", "casework"):
+        site.lake.vacuum(zone, {name: {version} for name, version in last["tables"].items()})
+    assert [accountability.accounting_of(site, *who)["disclosures"] for who in gone] == told
+    with pytest.raises(TerminalError, match="no person by that number"):
+        accountability.accounting_of(site, CLINIC, "HC-nobody")
+    ours = Store(site.settings.var, CLINIC, "client_justice_events").latest().sequence
+    lost = accountability.breach(site, CLINIC, "client_justice_events", ours, CLINIC)
+    assert lost["without_number"] == 0
+
+
+def left(site, manifests, agency: str) -> list[tuple[str, str]]:
+    then, now = (
+        {n for _, t in departed.numbered(site, m["feeds"], agency) for n in t["number"]} for m in manifests
+    )
+    opened = sealing.open_sealed(pa.array(sorted(then - now), pa.string()), agency, site.keys)
+    return [(agency, number) for number in opened.to_pylist()]
+
+
+def event(night: int, kind: str, person: str, other: str | None = None) -> dict:
+    return {"night": f"2026-11-{night:02}", "event": kind, "person_id": person, "other_person_id": other}
+
+
+def test_who_left_is_followed_through_merges_and_uncertain_after_a_split():
+    merged = [event(3, "merge", "a", "b")]
+    assert accountability.bore({"b": "2026-11-02"}, merged) == {"b": accountability.Borne()}
+    assert set(accountability.bore({"a": "2026-11-05"}, merged)) == {"a", "b"}
+    parted = accountability.bore({"a": "2026-11-02"}, [event(4, "split", "c", "a")])
+    assert parted["a"].certain_from > "2100", "nobody knows to which part the record belonged"
+
+
+def test_whoever_stood_in_a_delivery_is_looked_for_under_every_later_id():
+    events = [event(3, "merge", "a", "b"), event(4, "split", "c", "a"), event(5, "gone", "x")]
+    assert accountability.became("b", events) == {"a", "b", "c"}
+    assert accountability.became("x", events) == {"x"}
 
 
 def test_the_letter_says_what_a_participant_can_read(site):

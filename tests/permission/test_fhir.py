@@ -145,6 +145,7 @@ def changed(**elements):
 
 
 SECRET = "Zyxwvut"
+COLLECTION = {"resourceType": "Bundle", "type": "collection", "entry": []}
 NESTED = WRITTEN["provision"] | {"provision": [{"type": "deny", "purpose": [{"code": SECRET}]}]}
 DENIED = WRITTEN["provision"] | {"type": "deny"}
 TWO = WRITTEN["provision"] | {
@@ -157,8 +158,17 @@ TWO = WRITTEN["provision"] | {
     [
         ([], r"file: \[resource\]"),
         ({"resourceType": "Patient"}, r"file: \[resourceType\]"),
-        ({"resourceType": "Bundle", "entry": {}}, r"file: \[entry\]"),
-        ({"resourceType": "Bundle", "entry": [{"resource": WRITTEN}, {}]}, r"resource 2: \[resourceType\]"),
+        (COLLECTION | {"entry": {}}, r"file: \[entry\]"),
+        (COLLECTION | {"entry": [{"resource": WRITTEN}, {}]}, r"resource 2: \[resourceType\]"),
+        (COLLECTION | {"type": "searchset", "link": [{"relation": "next", "url": SECRET}]}, r"\[type\]"),
+        (COLLECTION | {"type": "transaction"}, r"\[type\]"),
+        (COLLECTION | {"link": [{"relation": "next", "url": SECRET}]}, r"file: \[resource\]"),
+        (COLLECTION | {"implicitRules": SECRET}, r"file: \[resource\]"),
+        (
+            COLLECTION | {"entry": [{"resource": WRITTEN, "request": {"method": "DELETE", "url": SECRET}}]},
+            r"resource 1: \[entry\]",
+        ),
+        (changed(implicitRules=SECRET), r"\[implicitRules\]"),
         (changed(status="inactive"), r"\[status\]"),
         (changed(status=SECRET), r"\[status\]"),
         (changed(provision=DENIED), r"\[provision.type\]"),
