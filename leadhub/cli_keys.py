@@ -28,6 +28,12 @@ console = Console(width=console_width())
 def init() -> None:
     """Make the root key and the hub's OpenPGP keys where there are none."""
     settings = site_settings.load()
+    if settings.key_state.check.exists() and not settings.root_key.exists():
+        raise TerminalError(
+            "key_missing",
+            f"this state was made with a root key that is not at [{settings.root_key.name}]; put it back "
+            "(`leadhub keys combine` makes it from shares): a new one would open nothing",
+        )
     key_ring.load(settings.root_key, settings.wrapping, create=True)
     for path, owner in (
         (settings.signing_key, f"leadhub releases <{settings.steward_contact}>"),
@@ -76,7 +82,8 @@ def doctor() -> None:
     for path in (*(files.found(ledgers, "*.jsonl") if mine else ()), chain(site.settings)):
         if path.exists():
             ledger.verify(path)
-            console.print(f"ledger of {path.stem}: {ledger.head(path).seq} entries, unbroken")
+            last = ledger.head(path)
+            console.print(f"ledger of {path.stem}: {last.seq} entries, unbroken, to {last.hash[:16]}")
     if site.keys.role:
         console.print(f"as role {site.keys.role}: its folders are open to it, the others are not")
 

@@ -15,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -88,12 +89,17 @@ def _settle(descriptor: int, folder: Path, mode: int | None) -> None:
 
 
 def open_shared(path: Path, flags: int) -> int:
-    """`os.open` of a file that is there or is made now, as its folder is shared."""
+    """`os.open` of a file that is there or is made now, as its folder is shared; never through a link."""
     make_folder(path.parent)
-    new = not path.exists()
-    descriptor = os.open(path, flags | os.O_CREAT, 0o600)
-    if new:
-        _settle(descriptor, path.parent, SHARED)
+    flags |= os.O_NOFOLLOW
+    # in two steps: the kernel refuses O_CREAT on another's file in a shared sticky folder
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, flags)
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags)
+    _settle(descriptor, path.parent, SHARED)
     return descriptor
 
 
@@ -118,9 +124,11 @@ def writing(path: Path, mode: int | None = 0o600) -> Iterator[BinaryIO]:
     """
     with io_errors(f"writing {path.name}"):
         make_folder(path.parent)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        # a name that another user of a shared folder could foresee would be a link when we come to it
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode or 0o600)
+            new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            descriptor = os.open(aside, new, mode or 0o600)
             _settle(descriptor, path.parent, mode)
             with os.fdopen(descriptor, "wb") as handle:
                 yield handle

@@ -9,8 +9,9 @@ linking     links tokens, gives persons their ids             any drop, any row 
 publishing  reconciles, gates, delivers, keeps the ledger     any drop, any token, whatever names anybody
 =========== ================================================= ==========================================
 
-Landing sees each agency's file as it came, names and all: somebody must read it. It cannot tell which rows
-of two agencies are of one person. Without roles (the embedded default) one user does everything.
+Landing sees each agency's file as it came, names and all: somebody must read it. The hub's own answer to
+who is whom is kept from it, but whoever reads two agencies' files can compare names: of the three, landing
+is the one to guard. Without roles (the embedded default) one user does everything.
 
 Who may what is said by folders: a folder's owner alone writes in it, unless `shared`; its `group` reads.
 New folders and files have the bits of the folder that they are made in (`files`).
@@ -18,7 +19,9 @@ New folders and files have the bits of the folder that they are made in (`files`
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +42,7 @@ class Role:
     steps: tuple[str, ...]
 
 
-_ALL = frozenset({"check", "operators"})
+_ALL = frozenset({"check"})
 ROLES: Mapping[str, Role] = MappingProxyType(
     {
         "landing": Role(
@@ -55,7 +58,7 @@ ROLES: Mapping[str, Role] = MappingProxyType(
         ),
         "linking": Role(_ALL | {"storage", "person"}, ("linking.link", "upkeep.keep_linkage")),
         "publishing": Role(
-            _ALL | {"seal", "number", "partner", "checkpoint", "statistics"},
+            _ALL | {"operators", "seal", "number", "partner", "checkpoint", "statistics"},
             (
                 "night.reconcile",
                 "night.commit",
@@ -87,8 +90,8 @@ class Folder:
 
     @property
     def below(self) -> int:
-        """Mode of the folders in it."""
-        return 0o700 if not self.group else 0o2770 if self.shared else 0o2750
+        """Mode of the folders in it. In a shared one nobody removes or renames what is another's."""
+        return 0o700 if not self.group else 0o3770 if self.shared else 0o2750
 
     @property
     def mode(self) -> int:
@@ -147,9 +150,15 @@ def who_holds(kind: str) -> str:
 def prepare(var: Path, users: Mapping[str, int], groups: Mapping[str, int]) -> None:
     """Make every folder, owned and open as `FOLDERS` says, and so all that is in it already: a state that
     one user made goes on with three. `users`: the user id of each role; `groups`: its group's, and that of
-    `EVERYONE`. Of keys only who may look into the folder is settled. Needs the superuser."""
+    `EVERYONE`. Of keys only who may look into the folder is settled. Needs the superuser.
+
+    Raises: TerminalError `settings_invalid` naming what is a link: followed, it would give one role
+    another's files.
+    """
     rules = {var / folder.path: folder for folder in FOLDERS}
     for path in rules:
+        if path.is_symlink():
+            raise _linked(var, path)
         path.mkdir(parents=True, exist_ok=True)
     for path, folder in rules.items():
         owner, group = users.get(folder.owner, 0), groups[folder.group or EVERYONE]
@@ -157,14 +166,36 @@ def prepare(var: Path, users: Mapping[str, int], groups: Mapping[str, int]) -> N
         path.chmod(folder.mode)
         if folder.path in (".", "keys"):
             continue
-        for place, below, names in os.walk(path):
+        for place, below, names, inside in os.fwalk(path, follow_symlinks=False):
             below[:] = [name for name in below if Path(place, name) not in rules]
             for name in (*below, *names):
-                os.chown(Path(place, name), owner, group)
-            for name in below:
-                Path(place, name).chmod(folder.below)
-            for name in names:
-                Path(place, name).chmod(0o600 | folder.mode & 0o060)
+                mode = folder.below if name in below else 0o600 | folder.mode & 0o060
+                try:
+                    _hand_over(name, inside, owner, group, mode)
+                except OSError as error:
+                    raise _linked(var, Path(place, name)) from error
+
+
+def _hand_over(name: str, inside: int, owner: int, group: int, mode: int) -> None:
+    """By what is opened, not by its name, which may be another thing a moment later."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(name, flags, dir_fd=inside)
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            raise OSError(errno.EMLINK, "a file of two names")
+        os.fchown(descriptor, owner, group)
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
+def _linked(var: Path, path: Path) -> TerminalError:
+    return TerminalError(
+        "settings_invalid",
+        f"[{path.relative_to(var)}] is a link, or cannot be opened; find out who made it, remove it, and "
+        "run `leadhub keys prepare` again",
+    )
 
 
 def check(var: Path, role: str) -> None:

@@ -95,3 +95,15 @@ def test_canonical_json_has_one_form():
     assert files.canonical_json({"b": 1, "a": "é"}) == '{\n  "a": "é",\n  "b": 1\n}\n'.encode()
     with pytest.raises(ValueError, match="JSON"):
         files.canonical_json({"x": float("nan")})
+
+
+def test_no_name_can_be_foreseen_and_no_link_is_followed(tmp_path):
+    """Who shares a folder could lay a link where another is about to write."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"root key")
+    (tmp_path / f".receipt.json.{os.getpid()}.tmp").symlink_to(victim)
+    files.write_json(tmp_path / "receipt.json", {"state": "new"})
+    assert victim.read_bytes() == b"root key"
+    (tmp_path / "lock").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic"):
+        files.open_shared(tmp_path / "lock", os.O_RDWR)

@@ -259,6 +259,29 @@ def test_a_state_that_one_user_made_goes_on_with_three(tmp_path):
     assert {n: (s.st_uid, s.st_gid, s.st_mode & 0o7777) for n, s in stands.items()} == told
 
 
+@pytest.mark.parametrize("aim", ["lake/tables/feeds", "keys/secret"])
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
+def test_no_role_is_handed_what_it_links_to(tmp_path, aim, link):
+    """`keys prepare` runs as the superuser over folders in which roles write."""
+    var = tmp_path / "var"
+    roles.prepare(var, USERS, GROUPS)
+    (var / "keys" / "secret").write_bytes(b"x")
+    if link is os.link and aim != "keys/secret":
+        pytest.skip("a folder has no second name")
+    link(var / aim, var / "lake" / "decisions" / "mine")
+    with pytest.raises(TerminalError, match="is a link"):
+        roles.prepare(var, USERS, GROUPS)
+    assert (var / aim).stat().st_uid != USERS["linking"]
+
+
+def test_in_a_shared_folder_nobody_moves_what_is_another_s(hub):
+    moved = ["mv", str(hub.var / "lake" / "tables"), str(hub.var / "lake" / "other")]
+    order = ["setpriv", *_user("linking"), *moved]
+    done = subprocess.run(order, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert (hub.var / "lake" / "tables").exists()
+
+
 def test_a_step_of_another_role_is_refused(hub, night):
     with pytest.raises(TerminalError, match=r"key_missing.*linking.*publishing"):
         acting.as_role(f"{hub.home}/as_publishing step", "linking.link", ["2026-01-01"], {})
