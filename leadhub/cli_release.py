@@ -82,12 +82,13 @@ def refuse(licence: Licence, by: By) -> None:
 
 
 def _answer(licence: str, role: Role, by: str) -> None:
+    from leadhub.release import approval
     from leadhub.steps import approvals
 
     site = _site()
     seen = approvals.preview(site, licence, approvals.last_night(site))
     console.print(Markdown(seen["markdown"]))
-    who = f"{by.strip()} (login {login()})" if by.strip() else ""
+    who = approval.at_login(by, login()) if by.strip() else ""
     said = approvals.answer(site, licence, role, by=who, preview_sha256=seen["preview_sha256"])
     console.print(f"{said['agreement']} {said['version']}: {said['state']} by {said['by']}", markup=False)
     if role == "approved":

@@ -12,6 +12,7 @@ from leadhub.casework.seals import open_charges, sealed_arrests, sealed_cases
 _GRAVITY = ("F", "M", "V", "I")
 _ORDER = (
     "person_id",
+    "person_record_id",
     "event_type",
     "event_on",
     "law_category",
@@ -24,16 +25,18 @@ _ORDER = (
 
 
 def justice_events(frames: Frames) -> pl.DataFrame:
-    """One row an event: person_id, event_type, event_on, law_category (the gravest charge's), source
-    (contract kind), feed, record_id of the row that states it; docket_no_token of its case, and the
-    provision it is sealed under, where there is one. Sorted.
+    """One row an event: person_id, person_record_id (of the police's person or the DA's defendant),
+    event_type, event_on, law_category (the gravest charge's), source (contract kind), feed, record_id of
+    the row that states it; docket_no_token of its case, and the provision it is sealed under, where there
+    is one. Sorted.
     """
     both = pl.concat([_arrests(frames).select(_ORDER), _of_cases(frames).select(_ORDER)])
     return both.drop_nulls("person_id").sort("person_id", "event_on", "event_type", "feed", "record_id")
 
 
 def _arrests(frames: Frames) -> pl.DataFrame:
-    persons = frames["police.persons"].select("feed", "person_no", "person_id")
+    columns = ("feed", "person_no", "person_id")
+    persons = frames["police.persons"].select(*columns, person_record_id="record_id")
     return (
         frames["police.arrests"]
         .join(persons, on=["feed", "person_no"])
@@ -52,13 +55,14 @@ def _arrests(frames: Frames) -> pl.DataFrame:
 
 def _of_cases(frames: Frames) -> pl.DataFrame:
     case = ["feed", "da_case_no"]
-    defendants = frames["da.defendants"].select("feed", "defendant_id", "person_id")
+    columns = ("feed", "defendant_id", "person_id")
+    defendants = frames["da.defendants"].select(*columns, person_record_id="record_id")
     cases = (
         frames["da.cases"]
         .join(defendants, on=["feed", "defendant_id"])
         .join(_gravest(open_charges(frames), "da_case_no"), on=case, how="left")
         .join(sealed_cases(frames), on=case, how="left")
-        .select(*case, "person_id", "law_category", "docket_no_token", "sealed_under")
+        .select(*case, "person_id", "person_record_id", "law_category", "docket_no_token", "sealed_under")
     )
     filed = (
         open_charges(frames)

@@ -3,9 +3,12 @@
 A seal is remembered (NY CPL 160.50, 160.55, 160.57 to 160.59). The office may forget: it takes the case out
 of its system, sends an older extract again, or enters it anew under another number. An order has a scope:
 
-- `CASE`: the case, and the arrest that it came from; also where it came back under another number, by CJTN.
+- `CASE`: the case, and the arrest that it came from; also where it came back under another number, by CJTN,
+  or by the arrest's number where the case itself is gone.
 - `ARREST`: the arrest, and every case on it.
 - `CHARGE`: one charge of a case. Where no charge is left open, the case is sealed.
+
+An arrest has two numbers, and the police alone write down both: a seal that names one holds for the other.
 
 It counts from its effective day on. Only the office's own word that it is vacated, or a steward's that it
 was a mistake (`steps.seals.lift`), ends it; that it is no longer there does not.
@@ -53,13 +56,26 @@ def seals(frames: Frames) -> pl.DataFrame:
     )
     vacated = orders.filter(pl.col("vacated_on") <= frames.night).select("feed", "order_id")
     known = frames["seals"].join(vacated, on=["feed", "order_id"], how="anti")
+    every = pl.concat([part.select(COLUMNS) for part in (disposed, ordered, known)])
     return (
-        pl.concat([part.select(COLUMNS) for part in (disposed, ordered, known)])
+        _both_numbers(every, frames["police.arrests"])
         .group_by(_WHAT)
         .agg(pl.col(*_NUMBERS).drop_nulls().min(), strictest_of("sealed_under"))
         .select(COLUMNS)
         .sort(_WHAT)
     )
+
+
+def _both_numbers(sealed: pl.DataFrame, arrests: pl.DataFrame) -> pl.DataFrame:
+    """With the token of an arrest's other number, where a seal has one of them and the police know both."""
+    both = arrests.select("arrest_no_token", "cjtn_token").drop_nulls().unique()
+    for one, other in (("arrest_no_token", "cjtn_token"), ("cjtn_token", "arrest_no_token")):
+        known = both.rename({other: "_other"})
+        found = sealed.join(known, on=one, how="left").with_columns(
+            pl.coalesce(other, "_other").alias(other)
+        )
+        sealed = found.drop("_other")
+    return sealed.unique()
 
 
 def open_charges(frames: Frames) -> pl.DataFrame:
@@ -79,6 +95,10 @@ def sealed_cases(frames: Frames) -> pl.DataFrame:
         # also where it came back under another number
         cases.join(_by(known, "cjtn_token"), on="cjtn_token"),
         cases.join(_by(known.filter(pl.col("scope") == ARREST), "arrest_no_token"), on="arrest_no_token"),
+        cases.filter(pl.col("cjtn_token").is_null()).join(
+            _by(known.filter(pl.col("scope") == CASE).join(cases, on=case, how="anti"), "arrest_no_token"),
+            on="arrest_no_token",
+        ),
         of_charges.join(cases, on=case, how="semi").join(open_charges(frames), on=case, how="anti"),
     ]
     every = pl.concat([part.select(columns) for part in parts])

@@ -11,7 +11,9 @@ A line is one recipient × category of a signed document. It does not count wher
   paper the clerk marked; a consent given on a later day counts again (FAULTS G8, F30, F38).
 - `not_yet_signed`, `expired`: by the site's calendar; the last day still counts.
 - `ended`: the treatment or the proceeding that it was given for has ended.
-- `end_unknown`: it ends by an event that nobody here can see; or never, which a Part 2 client's may not.
+- `end_unknown`: it ends by an event that nobody here can see, as in a proceeding that no known case bears;
+  or never, which a Part 2 client's may not.
+- `in_doubt`: a newer row of it was refused and is not put right yet: it may have been the revocation.
 - `discloser_missing`, `revocation_right_missing`, `signature_missing`, `tpo_statement_missing`,
   `signer_not_sufficient`, `known_false`: deficient on its face, or false (42 CFR 2.31(c)). What the form
   leaves out is asked of Part 2 papers and Part 2 clients alone.
@@ -23,7 +25,7 @@ A line is one recipient × category of a signed document. It does not count wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -96,12 +98,14 @@ def judged(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
+    doubted: Collection[str] = (),
 ) -> pl.DataFrame:
     """Every line that names this partner and a category that it asks for, with `reasons` (a list) why it
     does not count.
 
     `consents`, `clients` and `episodes` are the providers' state tables with a `feed` column,
-    `justice_events` is casework's; without the last two, lines that end by an event do not count. Sorted.
+    `justice_events` is casework's; without the last two, lines that end by an event do not count.
+    `doubted`: record ids of lines of which a row stands open in quarantine. Sorted.
     """
     rule, day = agreement.consent, at.astimezone(ZoneInfo(time_zone)).date()
     described = _frame(clients).select(*_CLIENT, "part2_program")
@@ -121,6 +125,8 @@ def judged(
     # 2.31(a) binds what is a Part 2 consent, and whatever speaks of a Part 2 client
     formal = protected | pl.col("consent_type").str.starts_with("PART2_")
     stated = pl.col("tpo_statement").fill_null(value=False)
+    # that it stands until an event is for a consent to a proceeding alone (2.35(c))
+    too_late = (pl.col("revocable") == "NOT_BEFORE_EVENT") & (pl.col("consent_type") != PROCEEDING)
     reasons = {
         "revoked": revoked | (last_revoked_on >= pl.col("signed_on")),
         "not_yet_signed": pl.col("signed_on") > day,
@@ -129,8 +135,9 @@ def judged(
         "end_unknown": open_ended
         & ~pl.col("end_visible")
         & (protected | (pl.col("expiry_event") != "NONE")),
+        "in_doubt": pl.col("record_id").is_in(list(doubted)),
         "discloser_missing": formal & pl.col("discloser").is_null(),
-        "revocation_right_missing": formal & pl.col("revocable").is_null(),
+        "revocation_right_missing": formal & (pl.col("revocable").is_null() | too_late),
         "signature_missing": formal & pl.col("signer").is_null(),
         "signer_not_sufficient": formal & pl.col("signer").is_in(law().insufficient_signers),
         "tpo_statement_missing": (pl.col("consent_type") == "PART2_TPO") & ~stated,
@@ -161,7 +168,7 @@ def _with_ends(
 ) -> pl.DataFrame:
     """`ended`: the day on which the event came, null while it has not; `end_visible`: we would see it."""
     treated = _treatments(episodes, day)
-    disposed = _dispositions(justice_events)
+    disposed, known = _dispositions(justice_events), _dockets(justice_events)
     by_treatment = pl.col("expiry_event") == "END_OF_TREATMENT"
     by_proceeding = (pl.col("expiry_event") == "FINAL_DISPOSITION") | (pl.col("consent_type") == PROCEEDING)
     return (
@@ -172,12 +179,17 @@ def _with_ends(
                 pl.when(by_treatment).then("treatment_ended"), pl.when(by_proceeding).then("disposed_on")
             ),
             end_visible=(by_treatment & pl.lit(episodes is not None)).fill_null(value=False)
-            | (
-                by_proceeding & pl.lit(justice_events is not None) & pl.col("docket_no_token").is_not_null()
-            ).fill_null(value=False),
+            | (by_proceeding & pl.col("docket_no_token").is_in(known)).fill_null(value=False),
         )
         .drop("treatment_ended", "disposed_on")
     )
+
+
+def _dockets(justice_events: pa.Table | None) -> list[str]:
+    """Of the cases that are known here."""
+    if justice_events is None:
+        return []
+    return _frame(justice_events).get_column("docket_no_token").drop_nulls().unique().to_list()
 
 
 def _treatments(episodes: pa.Table | None, day: date) -> pl.DataFrame:
@@ -209,6 +221,7 @@ def active(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
+    doubted: Collection[str] = (),
 ) -> pl.DataFrame:
     """feed, client_id, docket_no_token, consent_id of the documents with a line that counts now, and the
     `categories` that it covers; sorted.
@@ -224,6 +237,7 @@ def active(
         time_zone=time_zone,
         episodes=episodes,
         justice_events=justice_events,
+        doubted=doubted,
     )
     by = [*_CLIENT, "docket_no_token", "consent_id"]
     bound = pl.when(pl.col("consent_type") == PROCEEDING).then("docket_no_token")
@@ -245,6 +259,7 @@ def valid_at(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
+    doubted: Collection[str] = (),
 ) -> pl.DataFrame:
     """Every line at a moment, once for each agreement that asks for its recipient and category: `agreement`
     (its id; null where none asks) and `reasons` (ids in `law().reasons`; empty: it counts). By consent.
@@ -252,6 +267,7 @@ def valid_at(
     Tables as in `judged`. Says what the consent allows; whether an agreement is in force is another matter.
     """
     told: dict[str, Any] = {"time_zone": time_zone, "episodes": episodes, "justice_events": justice_events}
+    told["doubted"] = doubted
     asking = [a for a in agreements if a.consent is not None]
     found = [
         judged(consents, clients, a, at=at, **told).with_columns(agreement=pl.lit(a.id)) for a in asking

@@ -97,10 +97,10 @@ def own_clients(
     *,
     own_feeds: Collection[str],
 ) -> pl.DataFrame:
-    """feed, client_id, person_id, consent_id, categories of the partner's own clients who consent and are
-    known well enough: `min_bits` of evidence between the client's own record and a police or DA record of
-    the person. What only another provider's row joins does not count. Empty unless the agreement joins by
-    person.
+    """feed, client_id, consent_id, categories of the partner's own clients who consent, a row for each
+    justice_record (id of a record of the police or the DA) that is known to be theirs: `min_bits` of
+    evidence stand between it and the client's own record, or between it and another such record of theirs.
+    What only another provider's row joins does not count. Empty unless the agreement joins by person.
 
     `clients`: the providers' state table; `pairs`: as `linkage.link` gives them.
     """
@@ -113,19 +113,28 @@ def own_clients(
         .join(_most_covering(active.filter(pl.col("docket_no_token").is_null())), on=_CLIENT)
         .join(persons.drop("feed"), on="record_id")
     )
-    justice = persons.join(everyone.select("feed").unique(), on="feed", how="anti")
+    law = persons.join(everyone.select("feed").unique(), on="feed", how="anti")
+    justice = law.select("person_id", justice_record="record_id")
     strong = pl.DataFrame(pl.from_arrow(pairs)).filter(
         (pl.col("status") == "linked") & (pl.col("weight_bits") >= least)
     )
     either_way = pl.concat(
         [
-            strong.select(record_id="left", other="right"),
-            strong.select(record_id="right", other="left"),
+            strong.select(record_id="left", justice_record="right"),
+            strong.select(record_id="right", justice_record="left"),
         ]
     )
-    backed = either_way.join(justice.select("person_id", other="record_id"), on="other")
-    known = mine.join(backed, on=["record_id", "person_id"], how="semi")
-    return known.select(*_CLIENT, "person_id", "consent_id", "categories").sort(_CLIENT)
+    direct = mine.join(either_way, on="record_id").join(justice, on=["justice_record", "person_id"])
+    beyond = (
+        direct.drop("record_id").rename({"justice_record": "record_id"}).join(either_way, on="record_id")
+    )
+    known = pl.concat([direct, beyond.select(direct.columns)])
+    told = known.join(justice, on=["justice_record", "person_id"])
+    return (
+        told.select(*_CLIENT, "consent_id", "categories", "justice_record")
+        .unique()
+        .sort(*_CLIENT, "justice_record")
+    )
 
 
 def disclose(rows: pl.DataFrame, agreement: Agreement, gate: Gate) -> Disclosed:

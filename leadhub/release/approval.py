@@ -8,6 +8,7 @@ The last subject that was approved counts, and no earlier one: who goes back to 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -95,12 +96,32 @@ def check_answer(now: Standing, role: Role, by: str) -> None:
     if role == "approved" and _same(by, now.proposed_by):
         raise TerminalError(
             "approval_refused",
-            f"[{by}] proposed this licence and cannot approve it too; ask a second person",
+            f"[{by}] proposed this licence, by name or by login, and cannot approve it too; ask a "
+            "second person",
         )
 
 
+#: an answer at the command line: the name that was given, and the machine's login
+_AT_LOGIN = re.compile(r"(?P<name>.*) \(login (?P<login>.*)\)", re.DOTALL)
+
+
+def at_login(name: str, login: str) -> str:
+    """How the ledger names who answered at the command line, where a name is given and not proved."""
+    return f"{name.strip()} (login {login})"
+
+
 def _same(one: str, other: str | None) -> bool:
-    return other is not None and one.strip().casefold() == other.strip().casefold()
+    """One person: of one name, wherever they answered, or at one login, whatever name they gave."""
+    if other is None:
+        return False
+    names, logins = zip(*(_told(by) for by in (one, other)))
+    return names[0] == names[1] or (logins[0] is not None and logins[0] == logins[1])
+
+
+def _told(by: str) -> tuple[str, str | None]:
+    found = _AT_LOGIN.fullmatch(by.strip())
+    name, login = (found["name"], found["login"]) if found else (by, None)
+    return name.strip().casefold(), login
 
 
 def preview(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from leadhub.casework import Casework, statements
+from leadhub.casework.provisions import strictest
 from leadhub.foundation.errors import TerminalError
 from leadhub.permission import disclosure
 from leadhub.permission.agreements import Agreement
@@ -87,11 +88,12 @@ def _diversion_status(sources: Sources) -> pl.DataFrame:
     was referred twice, the latest referral counts."""
     key = ["da_case_no", "da_defendant_id"]
     referred = sources.all_of("diversions").filter(pl.col("referral_door") == "ARREST_DIVERSION")
-    facts = ("referral_status", "referral_on", "charges_held_until", "person_id")
+    facts = ("referral_status", "referral_on", "charges_held_until", "person_id", "sealed_under")
     cases = (
         sources.own("diversion_cases", "da_feed")
         .select(*key, "diversion_id", "docket_no_token", "sealed_under")
-        .join(referred.select("diversion_id", *facts), on="diversion_id")
+        .join(referred.select("diversion_id", *facts), on="diversion_id", suffix="_arrest")
+        .with_columns(sealed_under=strictest("sealed_under", "sealed_under_arrest"))
         .sort(*key, "referral_on", "diversion_id")
         .group_by(key, maintain_order=True)
         .last()
@@ -123,10 +125,10 @@ def _client_justice_events(sources: Sources) -> pl.DataFrame:
     """One row a client, event, day, gravity and source; only clients who agreed to it. A sealed event among
     equal ones does not hide the others."""
     key = ["client_id", "event_type", "event_on", "law_category", "source"]
-    events = sources.all_of("justice_events").drop("feed")
+    events = sources.all_of("justice_events").drop("feed").rename({"person_record_id": "justice_record"})
     return (
         sources.own_clients.rename({"feed": "consent_feed"})
-        .join(events, on="person_id")
+        .join(events, on="justice_record")
         .sort(*key, "sealed_under", "consent_id", nulls_last=False)
         .unique(subset=key, keep="first", maintain_order=True)
         .with_columns(

@@ -7,6 +7,7 @@ from typing import Any
 
 from leadhub.foundation import files, ledger
 from leadhub.foundation.errors import TerminalError
+from leadhub.permission.agreements import Agreement
 from leadhub.release import approval
 from leadhub.release.approval import Role, Standing
 from leadhub.release.store import Store
@@ -98,6 +99,25 @@ def answer(
             files.write_json(_kept(site, terms.subject), facts)
         ledger.append(_store(site, agreement_id).chain, approval.entry(terms, role, by, preview_sha256))
     return {"agreement": agreement_id, "version": terms.version, "state": role, "by": by.strip()}
+
+
+def approved_facts(site: Site, agreement_id: str) -> Agreement | None:
+    """The licence as two people approved it last, None before they ever did.
+
+    Raises: TerminalError `ledger_broken`, `agreement_invalid`.
+    """
+    store = _store(site, agreement_id)
+    subject = approval.last_approved(ledger.entries(store.chain), store.dataset)
+    if subject is None:
+        return None
+    try:
+        return Agreement.model_validate(files.read_json(_kept(site, subject)))
+    except (FileNotFoundError, ValueError):
+        raise TerminalError(
+            "agreement_invalid",
+            f"the facts of [{agreement_id}] that were approved last are not in ledger/approved, or not as "
+            "they were; restore them from a backup",
+        ) from None
 
 
 def _kept(site: Site, subject: str) -> Path:

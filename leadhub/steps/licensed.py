@@ -62,12 +62,13 @@ def _columns(agreement: Agreement, facts: TableFacts) -> tuple[ColumnFacts, ...]
     return tuple(c for c in facts.columns if c.name in agreement.columns)
 
 
-def prepare(site: Site, agreement_id: str, night: str) -> Licensed:
-    """Read the agreement, the night and the consents of this moment; nothing is judged or built yet.
+def prepare(site: Site, agreement_id: str, night: str, approved: Agreement | None = None) -> Licensed:
+    """Read the agreement (or take it as it was `approved`), the night and the consents of this moment;
+    nothing is judged or built yet.
 
     Raises: TerminalError `agreement_invalid`, `night_incomplete`.
     """
-    agreement, manifest = site.agreement(agreement_id), _night(site, night)
+    agreement, manifest = approved or site.agreement(agreement_id), _night(site, night)
     facts = _facts(agreement)
     agreements.check_contract(agreement, facts)
     needs = gate.compiled(agreement, facts)
@@ -121,7 +122,19 @@ def _active(site: Site, manifest: dict[str, Any], agreement: Agreement) -> pl.Da
         time_zone=site.settings.time_zone,
         episodes=_provider_tables(site, manifest, "episodes", covered),
         justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
+        doubted=doubted(site, manifest),
     )
+
+
+def doubted(site: Site, manifest: dict[str, Any]) -> set[str]:
+    """Record ids of consents of which a refused row stands open: what it said is not known here."""
+    found: set[str] = set()
+    for name, version in manifest["tables"].items():
+        if name.startswith("quarantine_"):
+            opened = pl.DataFrame(pl.from_arrow(site.lake.read(name, version, ["table", "record_id"])))
+            refused = opened.filter(pl.col("table") == "consents").get_column("record_id")
+            found |= set(refused.drop_nulls())
+    return found
 
 
 def check(site: Site, licence: Licensed) -> None:

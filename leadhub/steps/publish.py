@@ -14,7 +14,7 @@ from leadhub.foundation import files, ledger
 from leadhub.foundation.errors import TerminalError
 from leadhub.permission import agreements
 from leadhub.permission.agreements import Agreement
-from leadhub.release import checkpoints
+from leadhub.release import checkpoints, documents
 from leadhub.release.channel import Channel
 from leadhub.release.publication import Publication
 from leadhub.steps import approvals, licensed
@@ -72,11 +72,11 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
     try:
         licensed.check(site, licence)
     except TerminalError:
-        withdraw(site, licence)
+        withdraw(site, agreement_id, night)
         raise
     pinned = {"agreement_sha256": licence.identity.agreement_sha256}
     if not approvals.standing(site, agreement_id).approved:
-        withdraw(site, licence)
+        withdraw(site, agreement_id, night)
         waiting = {"status": approvals.AWAITING, "partner": licence.package.partner, "rows": 0}
         return site.lake.put_receipt(night, agreement_id, "stage", waiting | pinned)
     receipt = _stage(site, licence)
@@ -95,11 +95,17 @@ def _stage(site: Site, licence: Licensed) -> Receipt:
         )
 
 
-def withdraw(site: Site, licence: Licensed) -> Receipt:
+def withdraw(site: Site, agreement_id: str, night: str) -> Receipt:
     """Deliver keys of rows that may no longer be at the partner, and nothing else; none, no delivery.
 
-    Raises: TransientError.
+    To whom, how encrypted, and what of it is permitted: as two people approved last. A licence that one
+    person edited says nothing yet; before the first approval nothing was ever told.
+    Raises: TransientError; TerminalError `agreement_invalid`.
     """
+    approved = approvals.approved_facts(site, agreement_id)
+    if approved is None:
+        return {"status": "nothing_to_withdraw", "partner": site.agreement(agreement_id).partner, "rows": 0}
+    licence = licensed.prepare(site, agreement_id, night, approved)
     alone = replace(
         licence,
         package=replace(licence.package, withdrawals_only=True),
@@ -109,7 +115,7 @@ def withdraw(site: Site, licence: Licensed) -> Receipt:
     if staged["status"] == "nothing_to_withdraw":
         return staged
     receipt = _deliver(site, alone.agreement, staged["release_id"])
-    return site.lake.put_receipt(licence.package.night, licence.agreement.id, "withdraw", receipt)
+    return site.lake.put_receipt(night, agreement_id, "withdraw", receipt)
 
 
 def deliver(site: Site, agreement_id: str, night: str) -> Receipt:
@@ -176,7 +182,12 @@ def _push(site: Site, agreement: Agreement, receipt: Receipt, outbox: Outbox) ->
     if data is None:
         # whoever empties the outbox has the delivery: there is nothing left to tell
         return {"status": "fetched_before"}
+    told = json.loads(manifest) if manifest else {}
     payload = {
+        # a disclosure of its own (42 CFR 2.32): notice and scope go with it
+        "notice": told.get("notice"),
+        "notice_text": documents.notice(agreement.notice).text.decode() if agreement.notice else None,
+        "consent_scope": told.get("consent_scope"),
         "dataset": agreement.dataset,
         "night": receipt["night"],
         "sequence": receipt["sequence"],

@@ -35,6 +35,26 @@ def test_an_arrest_may_be_sealed_by_its_cjtn_alone():
     assert sealed(reconcile(two().ordered("1", "ARREST", **order)))["diversions"] == {"LR1"}
 
 
+@pytest.mark.parametrize("quoted", [{"arrest_no": None, "cjtn": "J1"}, {"arrest_no": "A1", "cjtn": None}])
+@pytest.mark.parametrize("ordered", [{"arrest_no": None, "cjtn": "J1"}, {"arrest_no": "A1", "cjtn": None}])
+def test_an_arrest_sealed_by_one_of_its_numbers_is_sealed_by_the_other(quoted, ordered):
+    """Only the police write down both."""
+    desk = Desk().referred("1", "ann").case("1", "ann", **quoted).disposed("1", "DISMISSED", "2026-11-01")
+    order = {"da_case_no": None, **ordered}
+    found = reconcile(desk.ordered("1", "ARREST", **order))
+    assert sealed(found) == {"diversions": {"LR1"}, "cases": {"C1"}, "events": {"ARREST", "DISPOSITION"}}
+    again = Desk().case("1", "ann", **quoted).disposed("1", "DISMISSED", "2026-11-01")
+    assert sealed(reconcile(again, found.seals))["events"] == {"DISPOSITION"}, "forgotten"
+
+
+def test_a_case_entered_anew_by_the_arrest_s_number_alone_stays_sealed():
+    numbers = {"arrest_no": "A1", "cjtn": None}
+    desk = Desk().referred("1", "ann").case("1", "ann", **numbers)
+    first = reconcile(desk.disposed("1", "DISMISSED", "2026-11-01", sealed="CPL_160_50"))
+    anew = Desk().referred("1", "ann").case("9", "ann", **numbers)
+    assert sealed(reconcile(anew, first.seals))["cases"] == {"C9"}
+
+
 @pytest.mark.parametrize(("on", "seals"), [("2026-11-19", True), (NIGHT, True), ("2026-11-21", False)])
 def test_an_order_counts_from_its_day_on(on, seals):
     assert (sealed(reconcile(two().ordered("1", on=on)))["cases"] == {"C1"}) == seals

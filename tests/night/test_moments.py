@@ -106,6 +106,8 @@ def test_the_partners_api_gets_the_delivered_file_once(nights, site):
     folder = nights.var / "sftp" / "district_attorney" / "outbox" / receipt["remote"]
     assert base64.b64decode(body["content_base64"]) == (folder / body["file"]).read_bytes()
     assert body["file"].endswith(".pgp"), "encrypted on this way too"
+    assert body["notice_text"].encode() == (folder / "NOTICE_42CFR2.txt").read_bytes()
+    assert body["consent_scope"] == {"PROGRAMME_STATUS": ["diversion_status", "status_on"]}
     assert body["manifest_sha256"] == files.sha256_file(folder / "manifest.json")
 
 

@@ -226,7 +226,7 @@ def test_a_steward_sees_what_the_role_may_and_is_told_of_the_rest(hub, night, ro
 @pytest.mark.parametrize(
     ("role", "words", "whose"),
     [
-        ("landing", ["accounting", "--agency", "police", "--local-id", "1"], "linking or publishing"),
+        ("landing", ["accounting", "--agency", "police", "--local-id", "1"], "publishing"),
         ("linking", ["seals", "list"], "landing or publishing"),
         ("linking", ["recalls", "list"], "publishing"),
         ("publishing", ["drop", "list", "da_cases"], "landing"),
@@ -248,7 +248,7 @@ def test_a_state_that_one_user_made_goes_on_with_three(tmp_path):
     files.write_bytes(one / "keys" / "root.key", b"")
     roles.prepare(one, USERS, GROUPS)
     told = {
-        "lake/receipts/2026-11-23/night": (0, 61000, 0o2770),
+        "lake/receipts/2026-11-23/night": (0, 61000, 0o3770),
         "lake/receipts/2026-11-23/night/link.json": (0, 61000, 0o660),
         "lake/tables/feeds/core_x": (61001, 61003, 0o2750),
         "lake/tables/feeds/core_x/part.parquet": (61001, 61003, 0o640),

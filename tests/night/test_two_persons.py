@@ -72,7 +72,8 @@ def test_two_people_and_not_one_let_it_leave(nights, unapproved, tmp_path, monke
     site = site_of(nights, tmp_path / "agreements")
     monkeypatch.setenv("LEADHUB_VAR", str(nights.var))
 
-    def cli(*words):
+    def cli(*words, login="steward"):
+        monkeypatch.setattr("leadhub.cli_release.login", lambda: login)
         return CliRunner().invoke(app, ["release", *words])
 
     early = cli("approve", LICENCE, "--by", "B. Counsel")
@@ -82,7 +83,9 @@ def test_two_people_and_not_one_let_it_leave(nights, unapproved, tmp_path, monke
     assert "ask a second person" in str(alone.exception)
     with pytest.raises(TerminalError, match="approval_pending"):
         publish.deliver(site, LICENCE, nights.night(1))
-    said = cli("approve", LICENCE, "--by", "B. Counsel")
+    renamed = cli("approve", LICENCE, "--by", "B. Counsel")
+    assert "ask a second person" in str(renamed.exception), "another name at the same login"
+    said = cli("approve", LICENCE, "--by", "B. Counsel", login="counsel")
     assert said.exit_code == 0, said.output
     assert "approved by B. Counsel" in said.output
     assert LICENCE not in cli("pending").output
@@ -164,6 +167,22 @@ def test_t10_what_must_be_withdrawn_leaves_though_nothing_else_may(nights, after
     before = len(outbox(nights))
     nights.run(2, approved=False, agreements=folder)
     assert len(outbox(nights)) == before
+
+
+def test_one_person_s_edit_sends_no_list_of_who_was_spoken_of(nights, after, tmp_path):
+    """Another recipient, in clear, under a consent rule that nothing meets: all that was said would be
+    withdrawn, to there."""
+    nights.restore(after)
+    folder = tmp_path / "agreements"
+    site = site_of(nights, folder)
+    edit(site, "connection: sftp_district_attorney", "connection: sftp_police")
+    edit(site, "encrypt: true", "encrypt: false")
+    edit(site, r"purposes: \[DIVERSION_COORDINATION\]", "purposes: [PROGRAMME_EVALUATION]")
+    before = outbox(nights, DA), outbox(nights, "police")
+    assert nights.run(2, approved=False, agreements=folder) == 0
+    assert outbox(nights, DA) == before[0], "by what was approved nothing is to be withdrawn"
+    mine = nights.var / "sftp" / "police" / "outbox" / "diversion_status"
+    assert not mine.exists()
 
 
 def test_after_the_approval_the_partner_has_all_again(nights, after, tmp_path):

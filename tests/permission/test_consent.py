@@ -193,7 +193,27 @@ def test_a_2_35_consent_ends_with_the_disposition_whatever_its_date_says():
 def test_a_final_disposition_of_no_named_proceeding_is_unknown():
     line = {"expires_on": None, "expiry_event": "FINAL_DISPOSITION"}
     assert not counts(Desk().client("1").consent("1", **line))
-    assert counts(Desk().referred("1").case("1").client("1").consent("1", docket_no="CR1", **line))
+    known = Desk().referred("1").case("1").client("1").consent("1", docket_no="CR1", **line)
+    known.rows["da", "charges"][0]["filed_on"] = day("2026-10-05")
+    assert counts(known)
+    mistyped = Desk().referred("1").case("1").client("1").consent("1", docket_no="CR-1", **line)
+    assert not counts(mistyped), "a docket that no known case bears would let it count for ever"
+
+
+def test_a_line_of_which_a_row_was_refused_is_in_doubt():
+    """The refused row may have been the revocation, in a form that nobody could read."""
+    desk = Desk().client("1").consent("1")
+    tables = [desk.table("provider", n) for n in ("consents", "clients")]
+    refused = tables[0]["record_id"].to_pylist()
+    found = consent.judged(*tables, DA, at=AT, time_zone=ZONE, doubted=refused)
+    assert found["reasons"].to_list() == [["in_doubt"]]
+
+
+@pytest.mark.parametrize("kind", ["PART2_SPECIFIC", "PART2_CJ_2_35"])
+def test_that_a_consent_stands_until_an_event_is_for_a_proceeding_s_alone(kind):
+    line = {"consent_type": kind, "docket_no": "CR1", "revocable": "NOT_BEFORE_EVENT"}
+    [found] = reasons(Desk().client("1").consent("1", **line))
+    assert ("revocation_right_missing" in found) == (kind == "PART2_SPECIFIC")
 
 
 def test_g6_without_the_tables_that_show_the_end_the_answer_is_no():

@@ -8,7 +8,7 @@ from leadhub import casework
 from leadhub.casework import provisions
 from leadhub.foundation.errors import TerminalError
 from leadhub.permission import disclosure, gate
-from tests.casework.desk import HARBOR, NIGHT, POLICE, RIVERSIDE, ZONE, Desk
+from tests.casework.desk import DA, HARBOR, NIGHT, POLICE, RIVERSIDE, ZONE, Desk
 from tests.permission.agreement import active, agreement
 
 BY_PERSON = {"kind": "person", "min_bits": 6, "why": "Linkage."}
@@ -67,7 +67,6 @@ def _known(
         evidence,
         own_feeds=[HARBOR],
     )
-    assert clients["person_id"].to_list() in ([], ["p1:ann"])
     return clients["client_id"].to_list()
 
 
@@ -81,6 +80,33 @@ def test_what_another_provider_s_row_joins_does_not_count():
     theirs = f"r1:{RIVERSIDE}/clients/K1"
     assert _known(64.0, left=theirs) == [], "their client is in the police's books"
     assert _known(64.0, right=theirs) == [], "and is ours, too"
+
+
+def test_an_event_that_only_another_provider_s_client_joins_is_not_told():
+    """Theirs stands between ours, whom the police know, and a defendant whom nobody else ties to ours."""
+    desk = Desk().referred("1").case("1").client("1").client("1", feed=RIVERSIDE).consent("1")
+    found = casework.reconcile(desk.inputs(), night=NIGHT, time_zone=ZONE)
+    ours, theirs = f"r1:{HARBOR}/clients/K1", f"r1:{RIVERSIDE}/clients/K1"
+    police, da = f"r1:{POLICE}/persons/M1", f"r1:{DA}/defendants/D1"
+
+    def known(*linked: tuple[str, str]) -> set[str]:
+        pairs = pa.table(
+            {
+                "left": [left for left, _ in linked],
+                "right": [right for _, right in linked],
+                "weight_bits": [20.0] * len(linked),
+                "status": ["linked"] * len(linked),
+            }
+        )
+        asked = agreement(link_evidence=BY_PERSON)
+        clients = disclosure.own_clients(
+            desk.table("provider", "clients"), desk.inputs().crosswalk, pairs,
+            active(desk, found, asked), asked, own_feeds=[HARBOR],
+        )  # fmt: skip
+        return set(clients["justice_record"])
+
+    assert known((ours, police), (da, theirs), (ours, theirs)) == {police}
+    assert known((ours, police), (police, da)) == {police, da}, "these two by their own evidence"
 
 
 def test_an_agreement_by_numbers_joins_nobody_by_person():

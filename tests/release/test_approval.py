@@ -84,3 +84,23 @@ def test_a_preview_counts_and_names_no_value():
         assert "ENROLLED" not in text
     assert "proposed by **A**" in approval.markdown(told, approval.Standing("proposed", "A"))
     assert approval.digest(shown) != approval.digest(told)
+
+
+@pytest.mark.parametrize(
+    ("proposes", "approves", "one"),
+    [
+        ("alice", "Alice ", True),
+        ("alice", approval.at_login("alice", "u1"), True),
+        (approval.at_login("alice", "u1"), approval.at_login("alice", "u2"), True),
+        (approval.at_login("alice", "u1"), approval.at_login("bob", "u1"), True),
+        (approval.at_login("alice", "u1"), approval.at_login("bob", "u2"), False),
+        ("alice", approval.at_login("bob", "u1"), False),
+    ],
+)
+def test_one_person_under_two_names_or_logins_is_one(proposes, approves, one):
+    now = approval.Standing("proposed", proposes)
+    if one:
+        with pytest.raises(TerminalError, match="second person"):
+            approval.check_answer(now, "approved", approves)
+    else:
+        approval.check_answer(now, "approved", approves)

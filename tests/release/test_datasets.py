@@ -34,12 +34,13 @@ RECIPIENTS = {DA.id: "district_attorney", POLICE_BACK.id: "police"}
 def build(
     desk: Desk, agreement: Agreement = DA, *, bits: float = 20.0, own_feeds=None
 ) -> disclosure.Disclosed:
-    """As `steps.publish` does it; every client is linked to every police record of its person."""
+    """As `steps.publish` does it; every record of the police is linked to every client and defendant of its
+    person."""
     found = casework.reconcile(desk.inputs(), night=NIGHT, time_zone=ZONE)
     consenting = active(desk, found, agreement)
     clients, crosswalk = desk.table("provider", "clients"), desk.inputs().crosswalk
     walk = pl.DataFrame(pl.from_arrow(crosswalk))
-    pairs = walk.filter(pl.col("feed") == HARBOR).join(
+    pairs = walk.filter(pl.col("feed").is_in([HARBOR, DA_FEED])).join(
         walk.filter(pl.col("feed") == POLICE), on="person_id", suffix="_other"
     )
     known = disclosure.own_clients(
