@@ -81,12 +81,20 @@ def weigh(
     model: Model | None = None,
     decided: decisions.Decided | None = None,
     limits: Limits | None = None,
-    of: np.ndarray | None = None,
 ) -> Weighed:
-    """Find, compare and weigh pairs; without `model`, one is learnt from them. `of`: rows; then only pairs
-    with one of them."""
-    found = candidates.find(records, (decided.left, decided.right) if decided else None, limits, of)
+    """Find, compare and weigh pairs; without `model`, one is learnt from them."""
+    found = candidates.find(records, (decided.left, decided.right) if decided else None, limits)
     memory.give_back()
+    return weighed(records, found, model, decided)
+
+
+def weighed(
+    records: Records,
+    found: candidates.Candidates,
+    model: Model | None = None,
+    decided: decisions.Decided | None = None,
+) -> Weighed:
+    """Compare and weigh candidate pairs, among which all that were decided are."""
     compared = compare(records, found)
     memory.give_back()
     rarity = training.rarity(records, found.left, found.right, compared, found.limits)
@@ -144,17 +152,17 @@ def link(
     """
     records = encode(table, one_per_person, schema or person(), tier)
     known = decisions.known(records, decided) if decided else None
-    weighed = weigh(records, model, known, limits if model else None)
+    found = weigh(records, model, known, limits if model else None)
     records = records.compared()
     memory.give_back()
-    status, label = decide(records, weighed)
+    status, label = decide(records, found)
     return Linked(
-        pairs=scored(records, weighed, status),
+        pairs=scored(records, found, status),
         clusters=clustered(records, label),
-        left_out=weighed.left_out,
-        model=weighed.model,
-        limits=weighed.limits,
-        grown=weighed.grown,
+        left_out=found.left_out,
+        model=found.model,
+        limits=found.limits,
+        grown=found.grown,
     )
 
 
@@ -211,13 +219,12 @@ def evidence(records: Records, codes: np.ndarray, same_nysid: np.ndarray) -> pl.
 
 def clustered(records: Records, label: np.ndarray) -> pa.Table:
     """`label`: row of the smallest record id in each record's cluster."""
-    return named(records, records.ids.gather(label))
-
-
-def named(records: Records, cluster: pl.Series) -> pa.Table:
-    """The same, with the smallest record ids themselves."""
     names = pl.Series(records.feed_names, dtype=pl.String)
     frame = pl.DataFrame(
-        {"record_id": records.ids, "feed": names.gather(records.feeds), "cluster": cluster}
+        {
+            "record_id": records.ids,
+            "feed": names.gather(records.feeds),
+            "cluster": records.ids.gather(label),
+        }
     )
     return keyed.to_arrow(frame)

@@ -35,6 +35,8 @@ _MOST = 0.9
 _THREADS = 2
 #: pairs of all keys, one pair several times, that wait to be sorted together
 _MOST_WAITING = 1 << 23
+#: words that one core sorts sooner than two share them out
+_FEW = 1 << 16
 
 LEFT_OUT_SCHEMA = {"key": pl.String, "blocks": pl.Int64, "records": pl.Int64, "pairs": pl.Int64}
 _NONE = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint32)
@@ -64,6 +66,13 @@ class _Blocks:
     start: np.ndarray
     size: np.ndarray
 
+    def shared(self) -> _Blocks:
+        """Those of two records and more."""
+        at = self.size >= 2
+        size = self.size[at]
+        rows = self.rows[np.repeat(at, self.size)]
+        return _Blocks(self.block[at], rows, np.cumsum(size) - size, size)
+
 
 @dataclass(frozen=True)
 class _OfKey:
@@ -80,21 +89,28 @@ class _Found:
     """Pairs as `left * records + right`. Keys propose the same pairs many times over: now and then each is
     kept once, so that they never all stand in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int, also: tuple[np.ndarray, np.ndarray] | None) -> None:
         self._lock = Lock()
+        self._size = np.int64(max(1, size))
         self._distinct = np.empty(0, dtype=np.int64)
-        self._waiting: list[np.ndarray] = []
+        self._waiting: list[np.ndarray] = [] if also is None else [self._packed(*also)]
 
-    def add(self, pairs: np.ndarray) -> None:
+    def _packed(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.minimum(one, other).astype(np.int64) * self._size + np.maximum(one, other)
+
+    def add(self, records: Records, left: np.ndarray, right: np.ndarray) -> None:
+        """Of the pairs those that may be one person."""
+        apt = records.may_be_one(left, right)
+        pairs = self._packed(left[apt], right[apt])
         with self._lock:
             self._waiting.append(pairs)
             if sum(map(len, self._waiting)) > max(_MOST_WAITING, len(self._distinct)):
                 self._settle()
 
-    def distinct(self) -> np.ndarray:
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
         with self._lock:
             self._settle()
-            return self._distinct
+        return self._distinct // self._size, self._distinct % self._size
 
     def _settle(self) -> None:
         self._waiting.append(self._distinct)
@@ -106,28 +122,16 @@ def find(
     records: Records,
     also: tuple[np.ndarray, np.ndarray] | None = None,
     limits: Limits | None = None,
-    of: np.ndarray | None = None,
 ) -> Candidates:
-    """All pairs that share a key and may be one person, and the pairs `also` given by row numbers.
-
-    `of`: rows; then only pairs with one of them are found.
-    """
-    total = np.int64(max(1, len(records)))
+    """All pairs that share a key and may be one person, and the pairs `also` given by row numbers."""
     budget = max(PAIRS_AT_LEAST, int(PAIRS_PER_RECORD * len(records)))
-    wanted, some = None, None
-    if of is not None:
-        wanted, some = np.zeros(len(records), dtype=bool), records.only(np.sort(of))
-        wanted[of] = True
-
-    found = _Found()
-    if also is not None:
-        found.add(np.minimum(*also).astype(np.int64) * total + np.maximum(*also))
-    rows_of = records.schema.key_names if records.tier == "tokens" else ()
+    found = _Found(len(records), also)
+    rows_of = _rows_of(records)
     commonness = np.zeros((len(rows_of), len(records)), dtype=np.uint8)
     own = own_keys(records)
 
     def by_key(name: str) -> _OfKey:
-        blocks = _blocks(*(_all(records, name) if some is None else sieve.meeting(records, some, name)))
+        blocks = _blocks(*_all(records, name))
         if limits is None:
             sizes, known = blocks.size, _remembered(blocks)
             cap, lost = _cap(sizes, budget)
@@ -135,16 +139,13 @@ def find(
         else:
             sizes, known = limits.block_sizes(name, blocks.block), _NONE
             cap = limits.caps.get(name, MOST_RECORDS)
-        grown = (sizes <= cap) & (blocks.size > max(cap, MOST_RECORDS))
-        go = (sizes <= cap) & ~grown & (blocks.size >= 2)
-        left, right = _pairs(blocks, go, wanted)
-        apt = records.may_be_one(left, right)
-        found.add(left[apt] * total + right[apt])
+        go, grown = _compared(blocks, sizes, cap)
+        found.add(records, *_pairs(blocks, go))
         if name in rows_of:
-            _commonness(blocks, sizes, commonness[rows_of.index(name)])
+            commonness[rows_of.index(name)][blocks.rows] = np.repeat(_bits(sizes), blocks.size)
         return _OfKey(
             lost=blocks.size[~go & (blocks.size >= 2)],
-            grown=bool(grown.any()),
+            grown=grown,
             cap=cap,
             known=known,
             sizes=blocks.size if name in own else _NONE[1],
@@ -157,16 +158,79 @@ def find(
         for name, m in made.items()
         if len(m.lost)
     ]
-    packed = found.distinct()
-    table = pl.DataFrame(left_out, schema=LEFT_OUT_SCHEMA, orient="row")
+    left, right = found.distinct()
     return Candidates(
-        left=packed // total,
-        right=packed % total,
+        left=left,
+        right=right,
         commonness=commonness,
-        left_out=keyed.to_arrow(table),
+        left_out=keyed.to_arrow(pl.DataFrame(left_out, schema=LEFT_OUT_SCHEMA, orient="row")),
         limits=limits or _learnt(records, made),
         grown=any(m.grown for m in made.values()),
     )
+
+
+def find_of(
+    records: Records, of: np.ndarray, also: tuple[np.ndarray, np.ndarray] | None, limits: Limits
+) -> tuple[Candidates, np.ndarray]:
+    """The same of pairs with one of the rows `of` (records are `as_they_lie`), and the rows that stand in
+    pairs: the numbers of `left` and `right` are those among them."""
+    found = _Found(len(records), also)
+    wanted, some = np.zeros(len(records), dtype=bool), records.only(of)
+    wanted[of] = True
+    rows_of = _rows_of(records)
+
+    def by_key(name: str) -> tuple[_Blocks, np.ndarray, bool]:
+        cap = limits.caps.get(name, MOST_RECORDS)
+        tokens = some.key(name)
+        asked = sieve.distinct(tokens[tokens != NULL] >> ROW_BITS)
+        if name not in rows_of:
+            # what is left out says nothing, and most records may stand in it
+            asked = asked[limits.block_sizes(name, asked) <= cap]
+        blocks = _blocks(*sieve.meeting(records, asked, name)).shared()
+        sizes = limits.block_sizes(name, blocks.block)
+        go, grown = _compared(blocks, sizes, cap)
+        found.add(records, *_pairs_of(blocks, go, wanted))
+        return blocks, sizes, grown
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        made = dict(zip(records.key_names, pool.map(by_key, records.key_names)))
+    left, right = found.distinct()
+    rows, number = _numbered(len(records), left, right)
+    commonness = np.zeros((len(rows_of), len(rows)), dtype=np.uint8)
+    for common, name in zip(commonness, rows_of):
+        blocks, sizes, _ = made[name]
+        place = number[blocks.rows]
+        common[place[place >= 0]] = np.repeat(_bits(sizes), blocks.size)[place >= 0]
+    pairs = Candidates(
+        left=number[left],
+        right=number[right],
+        commonness=commonness,
+        left_out=keyed.to_arrow(pl.DataFrame(schema=LEFT_OUT_SCHEMA)),
+        limits=limits,
+        grown=any(grown for _, _, grown in made.values()),
+    )
+    return pairs, rows
+
+
+def _rows_of(records: Records) -> tuple[str, ...]:
+    return records.schema.key_names if records.tier == "tokens" else ()
+
+
+def _numbered(size: int, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that stand in pairs, and of each row its number among them, −1 for others."""
+    within = np.zeros(size, dtype=bool)
+    within[left] = within[right] = True
+    rows = np.flatnonzero(within)
+    number = np.full(size, -1, dtype=np.int64)
+    number[rows] = np.arange(len(rows))
+    return rows, number
+
+
+def _compared(blocks: _Blocks, sizes: np.ndarray, cap: int) -> tuple[np.ndarray, bool]:
+    """Which blocks are compared, where `sizes` are those of the night of learning, and whether one has
+    grown too large since."""
+    grown = (sizes <= cap) & (blocks.size > max(cap, MOST_RECORDS))
+    return (sizes <= cap) & ~grown & (blocks.size >= 2), bool(grown.any())
 
 
 def _learnt(records: Records, made: dict[str, _OfKey]) -> Limits:
@@ -208,8 +272,8 @@ def _distinct(values: np.ndarray) -> np.ndarray:
 
 
 def _sorted(values: np.ndarray) -> np.ndarray:
-    """By polars, which sorts words on all cores."""
-    return pl.Series(values).sort().to_numpy()
+    """Many by polars, which sorts words on all cores."""
+    return np.sort(values) if len(values) < _FEW else pl.Series(values).sort().to_numpy()
 
 
 def _all(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -244,8 +308,8 @@ def _cap(sizes: np.ndarray, budget: int) -> tuple[int, np.ndarray]:
     return cap, np.sort(sizes[sizes > cap])
 
 
-def _pairs(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs within blocks that `go` (and with a wanted row), the smaller row number left."""
+def _pairs(blocks: _Blocks, go: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs within blocks that `go`, the smaller row number left."""
     lefts, rights = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int32)]
     start, size = blocks.start[go], blocks.size[go]
     for n in np.flatnonzero(np.bincount(size)):
@@ -254,14 +318,21 @@ def _pairs(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray | None) -> tuple[
         one, other = np.triu_indices(int(n), 1)
         lefts.append(block[:, one].ravel())
         rights.append(block[:, other].ravel())
-    left, right = np.concatenate(lefts), np.concatenate(rights)
-    if wanted is None:
-        return left, right
-    asked = wanted[left] | wanted[right]
-    return left[asked], right[asked]
+    return np.concatenate(lefts), np.concatenate(rights)
 
 
-def _commonness(blocks: _Blocks, sizes: np.ndarray, out: np.ndarray) -> None:
+def _pairs_of(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of a wanted row with each other row of its block, of blocks that `go`; two wanted
+    ones twice."""
+    block = np.repeat(np.arange(len(blocks.size)), blocks.size)
+    at = np.flatnonzero(wanted[blocks.rows] & go[block])
+    size = blocks.size[block[at]]
+    within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    one = np.repeat(blocks.rows[at], size)
+    other = blocks.rows[np.repeat(blocks.start[block[at]], size) + within]
+    return one[one != other], other[one != other]
+
+
+def _bits(sizes: np.ndarray) -> np.ndarray:
     # the exponent of n − 1 is log₂ n, rounded up
-    bits = np.frexp(np.maximum(1, sizes) - 1)[1].astype(np.uint8)
-    out[blocks.rows] = np.repeat(bits, blocks.size)
+    return np.frexp(np.maximum(1, sizes) - 1)[1].astype(np.uint8)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from leadhub.identity.linkage.candidates import Candidates
+from leadhub.identity.linkage.neighbours import Lists, Neighbours
 from leadhub.identity.linkage.records import NULL, Records
 from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, Field, LinkageSchema, Tier
 
@@ -106,10 +107,11 @@ def field_codes(records: Records, left: np.ndarray, right: np.ndarray) -> np.nda
     fields = records.schema.fields
     out = np.empty((len(fields), len(left)), dtype=np.uint8)
     table = _Table(records, [n for n, p in records.schema.parts.items() if not p.many], "p_")
+    several = records.several
 
     def fill(at: int) -> None:
         part = slice(at, at + _CHUNK)
-        chunk = _Chunk(records, table, left[part], right[part])
+        chunk = _Chunk(records, table, several, left[part], right[part])
         for i, name in enumerate(fields):
             out[i, part] = chunk.field(name)
 
@@ -157,8 +159,15 @@ def _half(column: np.ndarray) -> np.ndarray:
 class _Chunk:
     """Some pairs: which parts both records have, and which are equal."""
 
-    def __init__(self, records: Records, table: _Table, left: np.ndarray, right: np.ndarray):
-        self._records, self._left, self._right = records, left, right
+    def __init__(
+        self,
+        records: Records,
+        table: _Table,
+        several: dict[str, Neighbours | Lists],
+        left: np.ndarray,
+        right: np.ndarray,
+    ):
+        self._records, self._several, self._left, self._right = records, several, left, right
         self._fields: dict[str, np.ndarray] = {}
         known, equal = table.compare(left, right)
         self._parts = {name: (known[i], equal[i]) for i, name in enumerate(table.names)}
@@ -167,13 +176,13 @@ class _Chunk:
         """Whether both records have a part."""
         if name in self._parts:
             return self._parts[name][0]
-        return self._records.several[f"p_{name}"].known(self._left, self._right)
+        return self._several[f"p_{name}"].known(self._left, self._right)
 
     def _equal(self, name: str, among: np.ndarray) -> np.ndarray:
         """Whether the pairs at these places agree on a part."""
         if name in self._parts:
             return self._parts[name][1][among]
-        return self._records.several[f"p_{name}"].share(self._left[among], self._right[among])
+        return self._several[f"p_{name}"].share(self._left[among], self._right[among])
 
     def field(self, name: str) -> np.ndarray:
         if name in self._fields:

@@ -62,12 +62,25 @@ class Decided:
         out[at] = np.where(self.number, raised, np.where(self.one, DECIDED_BITS, -DECIDED_BITS))
         return out
 
+    def of(self, rows: np.ndarray) -> Decided:
+        """Those about one of some records."""
+        at = np.isin(self.left, rows) | np.isin(self.right, rows)
+        return Decided(self.left[at], self.right[at], self.one[at], self.number[at])
+
+    def among(self, rows: np.ndarray) -> Decided:
+        """The same by the records' numbers among some, which rise and hold them all."""
+        left, right = (np.searchsorted(rows, side) for side in (self.left, self.right))
+        return Decided(left, right, self.one, self.number)
+
 
 def known(records: Records, decisions: list[dict[str, Any]]) -> Decided:
     """Decisions (left, right: record ids; verdict) whose records are both there; the last one counts."""
     schema = {"left": pl.String, "right": pl.String, "verdict": pl.String}
     said = pl.DataFrame([{k: d[k] for k in schema} for d in decisions], schema=schema)
-    place = pl.DataFrame({"id": records.ids, "row": np.arange(len(records), dtype=np.int64)})
+    # of many records few are decided about
+    meant = records.ids.is_in(pl.concat([said["left"], said["right"].alias("left")]).implode())
+    at = meant.arg_true()
+    place = pl.DataFrame({"id": records.ids.gather(at), "row": at.cast(pl.Int64)})
     rows = (
         said.join(place.rename({"id": "left", "row": "a"}), on="left", maintain_order="left")
         .join(place.rename({"id": "right", "row": "b"}), on="right", maintain_order="left")

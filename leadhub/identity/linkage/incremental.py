@@ -4,24 +4,26 @@ Under a frozen model a pair's weight depends on its two records alone, and what 
 the pairs that hang together with it. So the night finds the pairs of what changed, takes the records that
 hang together with them, and decides about those anew; all others stay as they are. The result is that of
 linking everything (`link`).
+
+Of the other records no more is done than one pass over each token column. Who is meant is asked by hashes
+of record ids, everywhere the same: two ids with one hash would be decided about together, and rightly.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from leadhub.identity import keyed, linkage
-from leadhub.identity.linkage import decisions
-from leadhub.identity.linkage.graph import components
+from leadhub.identity import linkage
+from leadhub.identity.linkage import candidates, decisions
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import Model
-from leadhub.identity.linkage.records import Records, encode
+from leadhub.identity.linkage.records import Records, as_they_lie, twice
 from leadhub.identity.linkage.schema import LinkageSchema, person
+from leadhub.identity.linkage.sieve import Few
 
 
 def link_changes(
@@ -37,108 +39,115 @@ def link_changes(
 ) -> linkage.Linked | None:
     """`table`: token tables of all feeds, as for `link`. `changed`: record ids that are new, or whose
     tokens are others than when `before` was linked, under the same model and limits; records of a pair
-    about which a steward decided since belong to them. What is gone need not be named. `decided`: as for
-    `link`.
+    about which a steward decided since belong to them. What is gone need not be named. `before.pairs` are
+    in order, as they were found. `decided`: as for `link`.
 
     None where a block has grown too large since the limits were learnt: then everything is to be linked.
 
-    Raises: TerminalError `state_invalid` where a record id stands twice.
+    Raises: TerminalError `state_invalid` where a record id stands twice; ValueError where a record is new
+    and not among `changed`.
     """
-    records = encode(table, one_per_person, schema or person(), model.tier)
-    known = decisions.known(records, decided) if decided else None
-    touched = records.ids.is_in(pl.Series(list(changed), dtype=pl.String).implode()).to_numpy()
-    fresh = linkage.weigh(records, model, known, limits, of=np.flatnonzero(touched))
-    if fresh.grown or before.grown:
+    records = as_they_lie(table, one_per_person, schema or person(), model.tier)
+    clusters = _in_order(before.clusters)
+    tonight, then = records.ids.hash().to_numpy(), _hashes(clusters, "record_id")
+    named = Few(pl.Series(list(changed), dtype=pl.String).hash().to_numpy())
+    touched = named.among(tonight)
+    gone = _gone(records.ids, tonight, touched, then, named)
+    near = _near(records, touched, model, limits, decided)
+    if near is None or before.grown:
         return None
-    pairs = pl.DataFrame(pl.from_arrow(before.pairs))
-    both = _rows(records, pl.concat([pairs.get_column(side).alias("id") for side in ("left", "right")]))
-    left, right = both[: len(pairs)], both[len(pairs) :]
-    there = (left != _GONE) & (right != _GONE)
-    same = there & ~touched[left] & ~touched[right]
-    # who stood in a pair with what is gone or is another now: it may have kept them together, or apart
-    alone = np.concatenate([side[~same & (side != _GONE)] for side in (left, right)])
-    kept = _Pairs(pairs.filter(same), left[same], right[same])
-    near = linkage.told(fresh.bits)
-    label = components(
-        len(records),
-        np.concatenate([fresh.left[near], kept.left]),
-        np.concatenate([fresh.right[near], kept.right]),
-    )
-    touched[alone] = True
-    moved = np.zeros(len(records), dtype=bool)
-    moved[label[touched]] = True
-    return _merged(records, moved[label], before, kept, model, limits, known)
-
-
-#: no row of tonight's
-_GONE = -1
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Scored pairs, and the rows of their records."""
-
-    table: pl.DataFrame
-    left: np.ndarray
-    right: np.ndarray
-
-
-def _rows(records: Records, ids: pl.Series) -> np.ndarray:
-    place = pl.DataFrame({"id": records.ids, "row": np.arange(len(records), dtype=np.int64)})
-    found = ids.to_frame().join(place, on="id", how="left", maintain_order="left")
-    return found.get_column("row").fill_null(_GONE).to_numpy()
-
-
-def _merged(
-    records: Records,
-    again: np.ndarray,
-    before: linkage.Linked,
-    kept: _Pairs,
-    model: Model,
-    limits: Limits,
-    known: decisions.Decided | None,
-) -> linkage.Linked:
-    """What was decided before, but for the records to be decided about again."""
-    rows = np.flatnonzero(again)
-    some = records.only(rows)
-    weighed = linkage.weigh(some, model, _among(known, again), limits)
+    left, right = (_hashes(before.pairs, side) for side in ("left", "right"))
+    again = _reached(np.concatenate([named.words, gone, tonight[near]]), left, right)
+    rows = again.among(tonight)
+    some = records.only(rows[records.ids.gather(rows).arg_sort().to_numpy()])
+    weighed = linkage.weigh(some, model, decisions.known(some, decided) if decided else None, limits)
     status, label = linkage.decide(some, weighed)
-    stay, shown = ~again[kept.left], linkage.told(weighed.bits)
-    scored = pl.DataFrame(pl.from_arrow(linkage.scored(some, weighed, status)))
-    left = np.concatenate([kept.left[stay], rows[weighed.left[shown]]])
-    right = np.concatenate([kept.right[stay], rows[weighed.right[shown]]])
-    # rows stand in order of their ids, and numbers are sorted sooner than text
-    pairs = pl.concat([kept.table.filter(stay), scored])[np.lexsort((right, left))]
     return linkage.Linked(
-        pairs=keyed.to_arrow(pairs),
-        clusters=_clusters(records, before, again, some.ids.gather(label)),
+        # all pairs of a record are decided about together: none stays beside a new one
+        pairs=_merged(before.pairs, again.among(left), linkage.scored(some, weighed, status), "left"),
+        clusters=_merged(clusters, again.among(then), linkage.clustered(some, label), "record_id"),
         left_out=before.left_out,
         model=model,
         limits=limits,
     )
 
 
-def _clusters(records: Records, before: linkage.Linked, again: np.ndarray, anew: pl.Series) -> pa.Table:
-    """The clusters of before, but for those of some records, which are `anew`."""
-    earlier = pl.DataFrame(pl.from_arrow(before.clusters)).select("record_id", "cluster")
-    stay = earlier.filter(~pl.col("record_id").is_in(records.ids.filter(pl.Series(again)).implode()))
-    if len(stay) > np.count_nonzero(~again):
-        # who is gone stands there still
-        stay = stay.join(records.ids.alias("record_id").to_frame(), on="record_id", how="semi")
-    # records stand in order of their ids, and so do those that stay
-    stay = stay.sort("record_id")
-    place = np.empty(len(records), dtype=np.int64)
-    place[~again], place[again] = np.arange(len(stay)), len(stay) + np.arange(len(anew))
-    cluster = pl.concat([stay.get_column("cluster"), anew.alias("cluster")]).gather(place)
-    return linkage.named(records, cluster)
+def _hashes(table: pa.Table, column: str) -> np.ndarray:
+    return _texts(table, column).hash().to_numpy()
 
 
-def _among(known: decisions.Decided | None, again: np.ndarray) -> decisions.Decided | None:
-    """The decisions about these records alone, by their rows among them."""
-    if known is None:
+def _texts(table: pa.Table, column: str) -> pl.Series:
+    return pl.Series(column, pl.from_arrow(table.column(column)), dtype=pl.String)
+
+
+def _gone(
+    ids: pl.Series, tonight: np.ndarray, touched: np.ndarray, then: np.ndarray, named: Few
+) -> np.ndarray:
+    """Hashes of the records that stood in clusters `then` and are not there `tonight`.
+
+    Raises: as `link_changes`.
+    """
+    stayed = np.delete(then, named.among(then))
+    others = np.delete(tonight, touched)
+    # each stood there once: where their sum is the same, they are the same, and each stands once
+    gone = np.zeros(0, dtype=np.uint64)
+    if _sum(others) != _sum(stayed):
+        gone = stayed[~pl.Series(stayed).is_in(pl.Series(others).implode()).to_numpy()]
+    if ids.gather(touched).is_duplicated().any():
+        raise twice()
+    if len(others) + len(gone) != len(stayed) or _sum(np.append(others, gone)) != _sum(stayed):
+        if ids.null_count() or ids.n_unique() != len(ids):
+            raise twice()
+        raise ValueError("a record is new, and is not named among what changed")
+    return gone
+
+
+def _sum(words: np.ndarray) -> np.uint64:
+    return np.add.reduce(words, dtype=np.uint64)
+
+
+def _near(
+    records: Records,
+    touched: np.ndarray,
+    model: Model,
+    limits: Limits,
+    decided: list[dict[str, Any]] | None,
+) -> np.ndarray | None:
+    """Rows of the records that are told to be near one of those `touched`; None where a block has grown too
+    large."""
+    known = decisions.known(records, decided).of(touched) if decided else None
+    also = (known.left, known.right) if known else None
+    found, rows = candidates.find_of(records, touched, also, limits)
+    if found.grown:
         return None
-    number = np.cumsum(again) - 1
-    both = again[known.left] & again[known.right]
-    return decisions.Decided(
-        number[known.left[both]], number[known.right[both]], known.one[both], known.number[both]
-    )
+    among = records.only(rows)
+    bits = linkage.weighed(among, found, model, known.among(rows) if known else None).bits
+    near = linkage.told(bits)
+    return rows[np.concatenate([found.left[near], found.right[near]])]
+
+
+def _reached(start: np.ndarray, left: np.ndarray, right: np.ndarray) -> Few:
+    """The words from which a path over pairs leads to those of `start`, and these."""
+    found = new = Few(start)
+    while len(new.words):
+        at = np.concatenate([new.among(left), new.among(right)])
+        ends = np.concatenate([left[at], right[at]])
+        new = Few(np.setdiff1d(ends, found.words))
+        found = Few(np.concatenate([found.words, new.words]))
+    return found
+
+
+def _in_order(clusters: pa.Table) -> pa.Table:
+    """By record id: a table of the lake may be read in another order than it was written in."""
+    return clusters if _texts(clusters, "record_id").is_sorted() else clusters.sort_by("record_id")
+
+
+def _merged(before: pa.Table, without: np.ndarray, anew: pa.Table, by: str) -> pa.Table:
+    """The rows of a table but for some, and other rows; all three are in order of a column, in which no row
+    that stays is like a new one."""
+    at = _texts(before, by).search_sorted(_texts(anew, by), side="left").cast(pl.Int64).to_numpy()
+    rows = np.insert(np.arange(before.num_rows), at, before.num_rows + np.arange(len(at)))
+    # each new row stands before the row that it is inserted at
+    gone = without + np.searchsorted(at, without, side="right")
+    both = pa.concat_tables([before.select(anew.column_names), anew]).combine_chunks()
+    return both.take(pa.array(np.delete(rows, gone)))

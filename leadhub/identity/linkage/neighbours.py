@@ -1,7 +1,7 @@
 """Parts with several values: which records share one of them.
 
-What a record shares depends on its value alone, so the question is answered once for each pair of distinct
-values that share anything, and looked up for pairs of records.
+What a record shares depends on its values alone, so the question is answered once for each pair of distinct
+lists of values that share anything, and looked up for pairs of records.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _SIEVE_BITS = 25
 
 @dataclass(frozen=True)
 class Neighbours:
-    """`value`: number of each record's value, −1 where missing; `alike`: a hash table of the pairs of
-    values that share something, as words `low << 32 | high`; `sieve`: a Bloom filter of them (Bloom 1970),
+    """`value`: number of each record's list, −1 where missing; `alike`: a hash table of the pairs of
+    lists that share something, as words `low << 32 | high`; `sieve`: a Bloom filter of them (Bloom 1970),
     for most pairs share nothing."""
 
     value: np.ndarray
@@ -42,6 +42,27 @@ class Neighbours:
         likely = np.flatnonzero(_in_sieve(self.sieve, pairs) & (one != _NOTHING) & (other != _NOTHING))
         same[likely[_in_table(self.alike, pairs[likely])]] = True
         return same
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The same for few records, of which few pairs are asked for: (records, most tokens of one), NULL where
+    a record has fewer."""
+
+    tokens: np.ndarray
+
+    def known(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """As `Neighbours`."""
+        own = self.tokens[:, 0]
+        return (own[left] != NULL) & (own[right] != NULL)
+
+    def share(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """As `Neighbours`."""
+        one, other = self.tokens[left], self.tokens[right]
+        found = np.zeros(len(left), dtype=bool)
+        for token in one.T:
+            found |= (other == token[:, None]).any(axis=1) & (token != NULL)
+        return found
 
 
 def _packed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -95,6 +116,32 @@ def _in_sieve(sieve: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return (found & 1).astype(bool)
 
 
+def lists(column: pa.ChunkedArray | None, rows: np.ndarray, apart: np.ndarray | None) -> Lists:
+    """As `find`, of a few rows of a column."""
+    if column is None or not len(rows):
+        return Lists(np.zeros((len(rows), 1), dtype=np.uint64))
+    found, place = _some(column, rows)
+    marked = np.zeros(len(rows), dtype=np.uint64)
+    if apart is not None:
+        marked[place] = apart
+    begun, made = 0, []
+    for chunk in found.chunks:
+        codes, each, marker = _distinct(chunk, marked[begun : begun + len(chunk)])
+        offsets, counts = each.offsets.to_numpy(), each.value_lengths().fill_null(0).to_numpy()
+        flat = each.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
+        # and one that is missing
+        table = np.zeros((len(each) + 1, max(1, counts.max(initial=0))), dtype=np.uint64)
+        table[:-1][np.arange(table.shape[1]) < counts[:, None]] = flat ^ np.repeat(marker, counts)
+        made.append(table[codes])
+        begun += len(chunk)
+    whole = np.zeros((len(rows), max(table.shape[1] for table in made)), dtype=np.uint64)
+    begun = 0
+    for table in made:
+        whole[begun : begun + len(table), : table.shape[1]] = table
+        begun += len(table)
+    return Lists(whole[place])
+
+
 def find(column: pa.ChunkedArray | None, order: np.ndarray, apart: np.ndarray | None) -> Neighbours:
     """`column`: the tokens of each record, its own value's first (lists, or a dictionary of them in each
     chunk); `order`: its rows in order of the records; `apart`, in that order: see `records`."""
@@ -105,7 +152,7 @@ def find(column: pa.ChunkedArray | None, order: np.ndarray, apart: np.ndarray | 
     marked = np.zeros(len(order), dtype=np.uint64)
     if apart is not None:
         marked[order] = apart
-    begun, own, counts, tokens, entry = 0, [], [], [], np.empty(len(order), dtype=np.int64)
+    begun, sums, counts, tokens, entry = 0, [], [], [], np.empty(len(value), dtype=np.int64)
     entries = 0
     for chunk in column.chunks:
         rows = slice(begun, begun + len(chunk))
@@ -115,15 +162,29 @@ def find(column: pa.ChunkedArray | None, order: np.ndarray, apart: np.ndarray | 
         flat = lists.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]]
         counts.append(np.diff(offsets))
         flat = flat ^ np.repeat(marker, counts[-1])
-        own.append(np.append(flat, NULL)[offsets[:-1] - offsets[0]])
+        sums.append(np.diff(np.append(NULL, np.cumsum(flat))[offsets - offsets[0]]))
         tokens.append(flat)
         begun, entries = begun + len(chunk), entries + len(lists)
-    _, number = np.unique(np.concatenate(own), return_inverse=True)
+    # tokens are uniform: lists are equal where their sums are
+    _, first, number = np.unique(np.concatenate(sums), return_index=True, return_inverse=True)
     known = entry != _NOTHING
-    unordered = np.full(len(order), _NOTHING, dtype=np.int32)
+    unordered = np.full(len(value), _NOTHING, dtype=np.int32)
     unordered[known] = number[entry[known]]
-    alike = _alike(*_once(np.repeat(number, np.concatenate(counts)), np.concatenate(tokens)))
+    alike = _alike(*_listed(first, np.concatenate(counts), np.concatenate(tokens)))
     return Neighbours(unordered[order], _table(alike), _sieve(alike))
+
+
+def _some(column: pa.ChunkedArray, rows: np.ndarray) -> tuple[pa.ChunkedArray, np.ndarray]:
+    """Some rows of a column, in its own order, and the place of each of `rows` among them."""
+    rising = rows.argsort()
+    there, begun, taken = rows[rising], 0, []
+    for chunk in column.chunks:
+        here = slice(*np.searchsorted(there, (begun, begun + len(chunk))))
+        taken.append(chunk.take(pa.array(there[here] - begun)))
+        begun += len(chunk)
+    place = np.empty(len(rows), dtype=np.int64)
+    place[rising] = np.arange(len(rows))
+    return pa.chunked_array(taken, column.type), place
 
 
 def _distinct(chunk: pa.Array, marked: np.ndarray) -> tuple[np.ndarray, pa.ListArray, np.ndarray]:
@@ -137,14 +198,15 @@ def _distinct(chunk: pa.Array, marked: np.ndarray) -> tuple[np.ndarray, pa.ListA
     return codes, chunk.dictionary, np.full(len(chunk.dictionary), marker)
 
 
-def _once(number: np.ndarray, token: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each value's tokens once: where a value stands in many lists, its pairs would be their square."""
-    frame = pl.DataFrame({"number": number, "token": token}).unique()
-    return frame.get_column("number").to_numpy(), frame.get_column("token").to_numpy()
+def _listed(lists: np.ndarray, counts: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens of some of the lists that lie one after another, and the number of each token's list."""
+    size = counts[lists]
+    begun = (np.cumsum(counts) - counts)[lists] - (np.cumsum(size) - size)
+    return np.repeat(np.arange(len(lists)), size), tokens[np.repeat(begun, size) + np.arange(size.sum())]
 
 
 def _alike(number: np.ndarray, token: np.ndarray) -> np.ndarray:
-    """All pairs of values (by their numbers) with an equal token."""
+    """All pairs of lists (by their numbers) with an equal token."""
     by_token = pl.Series(token).arg_sort().to_numpy()
     token, number = token[by_token], number[by_token]
     found = [np.zeros(0, dtype=np.uint64)]

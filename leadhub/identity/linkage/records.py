@@ -13,19 +13,20 @@ import pyarrow.compute as pc
 
 from leadhub.foundation.errors import TerminalError
 from leadhub.identity.linkage import neighbours
-from leadhub.identity.linkage.neighbours import NULL, Neighbours
+from leadhub.identity.linkage.neighbours import NULL, Lists, Neighbours
 from leadhub.identity.linkage.schema import LinkageSchema, Tier
 
+#: column of the tokens of state identification numbers
+NYSID = "nysid_token"
 _ODD = 0x9E3779B97F4A7C15
 _WORD = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
 class Records:
-    """`nysid`: uint64 a record; `alone` says whether the record's feed holds each person once. Tier
-    `tokens`: columns are read from `table` when asked for (`column`): all at once would be its size again;
-    `order` are its rows, None where they stand in order already. Tier `fields`: `parts`, few, and each is
-    in many keys."""
+    """`alone` says whether the record's feed holds each person once. Columns are read from `table` when
+    asked for (`column`): all at once would be its size again; `order` are its rows, None where they stand
+    in order already. Tier `fields`: `parts` are those that were read already: each is in many keys."""
 
     schema: LinkageSchema
     tier: Tier
@@ -37,8 +38,6 @@ class Records:
     parts: dict[str, np.ndarray]
     order: np.ndarray | None
     apart: np.ndarray | None
-    several: dict[str, Neighbours]
-    nysid: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -68,25 +67,44 @@ class Records:
         return float(max(1, (sizes * np.arange(len(sizes))[::-1]).sum()))
 
     def only(self, rows: np.ndarray) -> Records:
-        """Some of the records, in their order (`rows` rises)."""
-        several = {n: replace(v, value=v.value[rows]) for n, v in self.several.items()}
-        parts = {n: v[rows] for n, v in self.parts.items()}
-        return replace(
+        """Some of the records, in the order of `rows`."""
+        some = replace(
             self,
             ids=self.ids.gather(rows),
             feeds=self.feeds[rows],
             alone=self.alone[rows],
             order=rows if self.order is None else self.order[rows],
             apart=None if self.apart is None else self.apart[rows],
-            parts=parts,
-            several=several,
-            nysid=self.nysid[rows],
+            parts={},
         )
+        return some.read()
+
+    def read(self) -> Records:
+        """The same, with `parts` read."""
+        if self.tier == "tokens":
+            return self
+        single = [f"p_{name}" for name, part in self.schema.parts.items() if not part.many]
+        return replace(self, parts={name: self.parts.get(name, self.column(name)) for name in single})
+
+    @cached_property
+    def nysid(self) -> np.ndarray:
+        """uint64 a record."""
+        return self.column(NYSID)
+
+    @cached_property
+    def several(self) -> dict[str, Neighbours | Lists]:
+        """Tier `fields`: what records share of the parts with several values."""
+        many = [f"p_{name}" for name, part in self.schema.parts.items() if part.many]
+        order = np.arange(len(self)) if self.order is None else self.order
+        find = neighbours.find if len(self) == self.table.num_rows else neighbours.lists
+        there = set(self.table.column_names)
+        return {name: find(self.table[name] if name in there else None, order, self.apart) for name in many}
 
     def compared(self) -> Records:
         """The records without their tokens, which are most of what they take: once pairs are weighed,
         nothing asks for them."""
-        return replace(self, table=self.table.select([]), parts={}, several={})
+        kept = [NYSID] if NYSID in self.table.column_names else []
+        return replace(self, table=self.table.select(kept), parts={})
 
     @property
     def rare_parts(self) -> tuple[str, ...]:
@@ -102,42 +120,68 @@ class Records:
 
     def key(self, name: str) -> np.ndarray:
         """A match key's token: stored, or in tier `fields` put together from the parts'."""
-        if name == "nysid":
-            return self.nysid
-        return self.column(f"k_{name}") if self.tier == "tokens" else self._combined(tuple(name.split("+")))
+        columns = [self.column(c) for c in self.columns_of(name)]
+        return columns[0] if self.stored(name) else combined(columns)
+
+    def columns_of(self, key: str) -> list[str]:
+        """The token columns that a match key is made of."""
+        if key == "nysid":
+            return [NYSID]
+        return [f"k_{key}"] if self.tier == "tokens" else [f"p_{part}" for part in key.split("+")]
+
+    def stored(self, key: str) -> bool:
+        """Whether a match key's token is a column, and not put together."""
+        return self.tier == "tokens" or key == "nysid"
 
     def column(self, name: str) -> np.ndarray:
         """A token column, uint64 a record."""
-        if self.tier == "fields":
+        if name in self.parts:
             return self.parts[name]
-        return _words(self.table, name, self.order, self.apart)
+        if name not in self.table.column_names:
+            # tables tokenised before a key existed do not have its column
+            return np.zeros(len(self), dtype=np.uint64)
+        column = self.table.column(name).cast(pa.uint64())
+        words = _whole(column) if self.order is None else self._ordered(column)
+        return words if self.apart is None else np.where(words == NULL, NULL, words ^ self.apart)
 
-    def chunks(self, key: str) -> tuple[list[pa.Array], np.ndarray | None]:
-        """A match key's tokens as they lie in memory, and the record at each place (None: in order)."""
-        name = f"k_{key}"
-        whole = self.apart is None and len(self) == self.table.num_rows
-        if whole and name in self.table.column_names:
-            return self.table.column(name).chunks, self._record
-        return [pa.array(self.key(key))], None
+    def _ordered(self, column: pa.ChunkedArray) -> np.ndarray:
+        if 4 * len(self) >= len(column):
+            return _whole(column)[np.asarray(self.order)]
+        # a few, chunk by chunk: Arrow would put the chunks together first
+        words = np.empty(len(self), dtype=np.uint64)
+        for chunk, (here, at) in zip(column.chunks, self._places(tuple(map(len, column.chunks)))):
+            words[here] = _known(chunk, at)
+        return words
+
+    def _places(self, lengths: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """By chunk of a column: which records stand in it, and where. Columns are mostly of one kind."""
+        if lengths not in self._split:
+            rows, ends = np.asarray(self.order), np.cumsum(lengths)
+            chunk = np.searchsorted(ends, rows, side="right")
+            of = [np.flatnonzero(chunk == i) for i in range(len(lengths))]
+            self._split[lengths] = [(at, rows[at] - end + n) for at, end, n in zip(of, ends, lengths)]
+        return self._split[lengths]
 
     @cached_property
-    def _record(self) -> np.ndarray | None:
-        if self.order is None:
-            return None
-        record = np.empty(len(self), dtype=np.int32)
-        record[self.order] = np.arange(len(self), dtype=np.int32)
-        return record
+    def _split(self) -> dict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]]:
+        return {}
 
-    def _combined(self, key: tuple[str, ...]) -> np.ndarray:
-        mixed = np.zeros(len(self), dtype=np.uint64)
-        known = np.ones(len(self), dtype=bool)
-        for i, part in enumerate(key):
-            column = self.column(f"p_{part}")
-            # the parts' tokens are uniform already: odd multiples keep their sums apart
-            mixed += column * np.uint64((_ODD * (2 * i + 1)) & _WORD)
-            known &= column != NULL
-        mixed[~known] = NULL
-        return mixed
+
+def combined(columns: list[np.ndarray]) -> np.ndarray:
+    """One word of several columns' words, NULL where one of them is."""
+    mixed = mix(columns, np.empty(len(columns[0]), dtype=np.uint64))
+    for column in columns:
+        mixed[column == NULL] = NULL
+    return mixed
+
+
+def mix(columns: list[np.ndarray], out: np.ndarray) -> np.ndarray:
+    """The same, in `out`, whatever is missing."""
+    np.multiply(columns[0], np.uint64(_ODD), out=out)
+    for i, column in enumerate(columns[1:], 1):
+        # the parts' tokens are uniform already: odd multiples keep their sums apart
+        out += column * np.uint64((_ODD * (2 * i + 1)) & _WORD)
+    return out
 
 
 def encode(
@@ -150,15 +194,28 @@ def encode(
     Raises: TerminalError `state_invalid` where a record id is missing or stands twice, or where the
     tables hold another tier than `tier`, or two.
     """
-    frame = pl.DataFrame(pl.from_arrow(table.select(["record_id", "feed", "marker"])))
-    order = frame.get_column("record_id").arg_sort().to_numpy()
-    frame = frame[order]
-    ids = frame.get_column("record_id").cast(pl.String)
-    if ids.null_count() or ids.n_unique() != len(ids):
-        raise TerminalError(
-            "state_invalid", "the token tables hold a record id twice or none; rebuild them from landing"
-        )
-    markers = frame.get_column("marker").unique().sort().to_list()
+    found = as_they_lie(table, one_per_person, schema, tier)
+    if found.ids.null_count() or found.ids.n_unique() != len(found):
+        raise twice()
+    order = found.ids.arg_sort().to_numpy()
+    return found.read() if _rising(order) else found.only(order)
+
+
+def twice() -> TerminalError:
+    return TerminalError(
+        "state_invalid", "the token tables hold a record id twice or none; rebuild them from landing"
+    )
+
+
+def as_they_lie(
+    table: pa.Table, one_per_person: frozenset[str], schema: LinkageSchema, tier: Tier | None = None
+) -> Records:
+    """The same as `encode`, but records stand in the order of the table, nothing is asked of their ids, and
+    no token is read before it is asked for. So it costs little where few records are looked at.
+
+    Raises: TerminalError `state_invalid` where the tables hold another tier than `tier`, or two.
+    """
+    markers, marker = _coded(table.column("marker"))
     tiers = sorted({m.rpartition(".")[2] for m in markers})
     if len({*tiers, tier} - {None}) > 1:
         raise TerminalError(
@@ -167,38 +224,39 @@ def encode(
             "or have all feeds sent whole again",
         )
     tier = tiers[0] if tiers else tier or "tokens"  # type: ignore[assignment]
-    feed_names = frame.get_column("feed").unique().sort().to_list()
-    place = pl.DataFrame(
-        {"feed": feed_names, "at": range(len(feed_names))}, {"feed": pl.String, "at": pl.Int64}
-    )
-    feeds = frame.select("feed").join(place, on="feed", how="left", maintain_order="left")["at"].to_numpy()
+    feed_names, feeds = _coded(table.column("feed"))
     once = np.array([name in one_per_person for name in feed_names], dtype=bool)
-    apart = _apart(frame.get_column("marker"), markers)
-    schema = schema.seen_in(tier)  # type: ignore[arg-type]
-    ordered = None if _rising(order) else order
-    several, parts = {}, {}
-    for name, part in schema.parts.items() if tier == "fields" else ():
-        column = f"p_{name}"
-        if part.many:
-            lists = table.column(column) if column in table.column_names else None
-            several[column] = neighbours.find(lists, order, apart)
-        else:
-            parts[column] = _words(table, column, ordered, apart)
-    nysid = _words(table, "nysid_token", ordered, apart)
+    words = apart(markers)
     return Records(
-        schema,
-        tier,  # type: ignore[arg-type]
-        ids,
-        feed_names,
-        feeds,
-        once[feeds],
-        table.select([c for c in table.column_names if c.startswith("k_")]),
-        parts,
-        ordered,
-        apart,
-        several,
-        nysid,
+        schema=schema.seen_in(tier),  # type: ignore[arg-type]
+        tier=tier,  # type: ignore[arg-type]
+        ids=pl.Series("record_id", pl.from_arrow(table.column("record_id")), dtype=pl.String),
+        feed_names=feed_names,
+        feeds=feeds,
+        alone=once[feeds],
+        table=table.select([c for c in table.column_names if c == NYSID or c.startswith(("k_", "p_"))]),
+        parts={},
+        order=None,
+        apart=None if words is None else words[marker],
     )
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """A column's values, sorted, and each row's place among them. What stands in a file is the same in
+    long runs."""
+    runs = pl.Series(pl.from_arrow(column), dtype=pl.String).rle().struct
+    values = runs.field("value")
+    names = values.unique().sort().to_list()
+    place = dict(zip(names, range(len(names))))
+    codes = np.array([place[v] for v in values.to_list()], dtype=np.int64)
+    return names, np.repeat(codes, runs.field("len").to_numpy())
+
+
+def apart(markers: list[str]) -> np.ndarray | None:
+    """A word for each marker, to be added to its records' tokens; None where there is one marker."""
+    if len(markers) < 2:
+        return None
+    return np.array([zlib.crc32(m.encode()) * _ODD & _WORD for m in markers], dtype=np.uint64)
 
 
 def _rising(order: np.ndarray) -> bool:
@@ -206,35 +264,28 @@ def _rising(order: np.ndarray) -> bool:
     return not len(order) or bool((order[1:] > order[:-1]).all())
 
 
-def _apart(column: pl.Series, markers: list[str]) -> np.ndarray | None:
-    """A word for each record's marker, to be added to its tokens; None where there is one marker."""
-    if len(markers) < 2:
-        return None
-    words = [zlib.crc32(m.encode()) * _ODD & _WORD for m in markers]
-    return column.replace_strict(markers, words, return_dtype=pl.UInt64).to_numpy()
-
-
-def _words(table: pa.Table, name: str, order: np.ndarray | None, apart: np.ndarray | None) -> np.ndarray:
-    if name not in table.column_names:
-        # tables tokenised before a key existed do not have its column
-        return np.zeros(table.num_rows if order is None else len(order), dtype=np.uint64)
-    column = table.column(name).cast(pa.uint64())
-    if order is not None and 4 * len(order) < len(column):
-        words = _some(column, order)
-    else:
-        words, at = np.empty(len(column), dtype=np.uint64), 0
-        for chunk in column.chunks:
-            words[at : at + len(chunk)] = pc.fill_null(chunk, 0).to_numpy()
-            at += len(chunk)
-        words = words if order is None else words[order]
-    return words if apart is None else np.where(words == NULL, NULL, words ^ apart)
-
-
-def _some(column: pa.ChunkedArray, rows: np.ndarray) -> np.ndarray:
-    """A few words of a column, chunk by chunk: Arrow would put the chunks together first."""
-    words, at = np.empty(len(rows), dtype=np.uint64), 0
+def _whole(column: pa.ChunkedArray) -> np.ndarray:
+    words, at = np.empty(len(column), dtype=np.uint64), 0
     for chunk in column.chunks:
-        here = np.flatnonzero((rows >= at) & (rows < at + len(chunk)))
-        words[here] = pc.fill_null(chunk.take(pa.array(rows[here] - at)), 0).to_numpy()
+        words[at : at + len(chunk)] = pc.fill_null(chunk, 0).to_numpy()
         at += len(chunk)
     return words
+
+
+def raw(chunk: pa.Array) -> np.ndarray:
+    """The words of a uint64 array; what lies beneath a null may be any."""
+    return np.frombuffer(chunk.buffers()[1], dtype=np.uint64)[chunk.offset : chunk.offset + len(chunk)]
+
+
+def there(chunk: pa.Array, at: np.ndarray) -> np.ndarray:
+    """1 at those of some places where there is a word, 0 where it is missing."""
+    if not chunk.null_count:
+        return np.ones(len(at), dtype=np.uint8)
+    bit = at + chunk.offset
+    byte = np.frombuffer(chunk.buffers()[0], dtype=np.uint8)[bit >> 3]
+    return (byte >> (bit & 7).astype(np.uint8)) & np.uint8(1)
+
+
+def _known(chunk: pa.Array, at: np.ndarray) -> np.ndarray:
+    """The words at some places, NULL where there is none; several times quicker than Arrow's `take`."""
+    return raw(chunk)[at] * there(chunk, at)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -104,7 +103,7 @@ def _mixed(tokens: Column, apart: Column) -> Column:
 
 def _apart(markers: list[str]) -> Column | None:
     """Each record's marker as a word, for tokens under different markers never to meet."""
-    found = records._apart(pl.Series(markers, dtype=pl.String), markers)
+    found = records.apart(markers)
     if found is None:
         return None
     word: Column = F.lit(None).cast("bigint")

@@ -1,14 +1,18 @@
 """Under a frozen model, linking what changed gives what linking everything gives."""
 
+from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.identity import linkage, tokens
 from leadhub.identity.linkage import candidates, limits
@@ -65,6 +69,13 @@ def frozen(tier: str) -> tuple[linkage.Model, limits.Limits]:
     return learnt.model, learnt.limits
 
 
+def in_pieces(table: pa.Table, random: np.random.Generator) -> pa.Table:
+    """The same rows in another order, in chunks that begin within what they are cut from."""
+    table = table.take(pa.array(random.permutation(table.num_rows)))
+    cuts = [0, *sorted(random.integers(0, table.num_rows + 1, 2).tolist()), table.num_rows]
+    return pa.concat_tables(table.slice(a, b - a) for a, b in pairwise(cuts))
+
+
 def rows(found: linkage.Linked) -> tuple[list, list]:
     return found.pairs.to_pylist(), found.clusters.to_pylist()
 
@@ -94,8 +105,11 @@ def test_the_changes_alone_give_what_everything_gives(tier, seed, share, gone):
                 verdict = "two" if pair["status"] == "linked" else "one"
                 decided = [*decided, {k: pair[k] for k in ("left", "right")} | {"verdict": verdict}]
                 changed |= {pair["left"], pair["right"]}
+        if random.random() < 0.5:
+            order = random.permutation(before.clusters.num_rows)
+            before = replace(before, clusters=before.clusters.take(pa.array(order)))
         found = link_changes(
-            table(tier, state),
+            in_pieces(table(tier, state), random),
             changed=changed,
             before=before,
             one_per_person=ONE,
@@ -107,6 +121,45 @@ def test_the_changes_alone_give_what_everything_gives(tier, seed, share, gone):
         everything = link(tier, state, model, held, decided)
         assert rows(found) == rows(everything)
         before = found
+
+
+@pytest.mark.parametrize("tier", ["tokens", "fields"])
+def test_under_two_markers_too(tier):
+    """Records of an older key version or schema never meet those of tonight's."""
+    model, held = frozen(tier)
+    state = dict.fromkeys(versions(tier)[0]["record_id"].to_list(), 0)
+    older = {r for r in state if r.startswith("d")}
+
+    def marked(state: dict[str, int]) -> pa.Table:
+        frame = pl.DataFrame(pl.from_arrow(table(tier, state)))
+        marker = pl.when(pl.col("record_id").is_in(older)).then(pl.lit("t0.") + pl.col("marker"))
+        return frame.with_columns(marker=marker.otherwise("marker")).to_arrow(
+            compat_level=pl.CompatLevel.oldest()
+        )
+
+    facts = {"one_per_person": ONE, "model": model, "limits": held}
+    before = linkage.link(marked(state), **facts)
+    changed = set(sorted(state)[::9])
+    state |= {r: 1 for r in changed if r in set(versions(tier)[1]["record_id"])}
+    found = link_changes(marked(state), changed=changed, before=before, **facts)
+    assert found is not None
+    assert rows(found) == rows(linkage.link(marked(state), **facts))
+
+
+def test_a_record_twice_and_one_that_was_not_named_are_told():
+    model, held = frozen("tokens")
+    everyone = dict.fromkeys(versions("tokens")[0]["record_id"].to_list(), 0)
+    some = dict(list(everyone.items())[1:])
+    new = next(iter(everyone))
+    before = link("tokens", some, model, held, [])
+    facts = {"before": before, "one_per_person": ONE, "model": model, "limits": held}
+    with pytest.raises(ValueError, match="not named"):
+        link_changes(table("tokens", everyone), changed=set(), **facts)
+    for who, changed in ((new, {new}), (next(iter(some)), {new}), (next(iter(some)), set())):
+        twice = table("tokens", everyone if changed else some)
+        twice = pa.concat_tables([twice, twice.filter(pa.compute.equal(twice["record_id"], who))])
+        with pytest.raises(TerminalError, match="twice"):
+            link_changes(twice, changed=changed, **facts)
 
 
 def test_limits_survive_being_written_down():
