@@ -95,15 +95,18 @@ def _match_keys(
     used = {part for key, _ in keys.values() for part in key}
 
     def fill(at: int) -> None:
-        rows = slice(at, at + _CHUNK)
+        rows = slice(at, min(at + _CHUNK, count))
         words = {name: digests[name].tokens(rows) for name in used}
+        known = {name: word != 0 for name, word in words.items()}
         bits = {
             name: digests[name].row_bits(rows) if schema.parts[name].by_value else schema.parts[name].bits
             for name in used
         }
+        macs = mac.over(rows.stop - rows.start)
         for column, (key, label) in keys.items():
-            tokens = mac.rows(label, [words[part] for part in key])
-            made[column][rows] = np.where(rarity.enough(schema, key, bits), tokens, np.uint64(0))
+            told = np.logical_and.reduce([known[part] for part in key])
+            told &= rarity.enough(schema, key, bits)
+            np.multiply(macs.rows(label, [words[part] for part in key]), told, out=made[column][rows])
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(fill, range(0, count, _CHUNK)))
