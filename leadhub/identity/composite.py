@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
 from leadhub.identity import keyed
 
@@ -74,28 +74,46 @@ class Mac:
     def __init__(self, key: bytes):
         # the mode is a means to reach the bare block cipher: the chaining below is CMAC's own
         self._cipher = Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305
-        zero = int.from_bytes(self._encrypt(np.zeros((1, 2), np.uint64)).tobytes(), "big")
+        zero = int.from_bytes(self._cipher.encryptor().update(bytes(BLOCK)), "big")
         doubled = (zero << 1) & ((1 << 128) - 1)
         subkey = doubled ^ 0x87 if zero >> 127 else doubled
         self._last = np.frombuffer(subkey.to_bytes(BLOCK, "big"), dtype=np.uint64)
 
-    def _encrypt(self, blocks: np.ndarray) -> np.ndarray:
-        """Blocks and their encryption: (rows, 2) uint64."""
-        sealed = bytearray(blocks.nbytes + BLOCK)
-        self._cipher.encryptor().update_into(blocks.view(np.uint8).data.cast("B"), sealed)
-        return np.frombuffer(sealed, dtype=np.uint64, count=blocks.size).reshape(blocks.shape)
+    def over(self, rows: int) -> Macs:
+        """For many keys of up to so many rows: one thread at a time."""
+        return Macs(self._cipher.encryptor(), self._last, rows)
+
+
+class Macs:
+    """Tokens of up to `rows` rows, in the same working memory for each match key: memory that is new each
+    time costs as much as the cipher."""
+
+    def __init__(self, encryptor: CipherContext, last: np.ndarray, rows: int):
+        self._encryptor, self._last = encryptor, last
+        self._open = np.empty((rows, 2), dtype=np.uint64)
+        self._sealed = bytearray(rows * BLOCK + BLOCK - 1)
 
     def rows(self, name: bytes, parts: Sequence[np.ndarray]) -> np.ndarray:
         """Token of each row, uint64: over `name` (16 bytes) and its parts' digests (uint64 a row), two a
-        block, the last block filled up with zeros; 0 where a part is missing (0)."""
-        state = self._encrypt(np.frombuffer(name, np.uint64).reshape(1, 2).copy())
-        last = (len(parts) - 1) // 2
-        for i in range(last + 1):
-            block = np.empty((len(parts[0]), 2), dtype=np.uint64)
-            chained = state ^ self._last if i == last else state
+        block, the last block filled up with zeros. Valid until the next call."""
+        block = self._open[: len(parts[0])]
+        # of the first block, which is the name, the cipher text is every row's; then a column a row
+        state = list(np.frombuffer(self._encryptor.update(name), dtype=np.uint64))
+        for i in range(0, len(parts), 2):
             for side in (0, 1):
-                part = parts[2 * i + side] if 2 * i + side < len(parts) else np.uint64(0)
-                np.bitwise_xor(part, chained[:, side], out=block[:, side])
+                column = block[:, side]
+                ending = self._last[side] if i + 2 >= len(parts) else np.uint64(0)
+                if i == 0:
+                    state[side], ending = state[side] ^ ending, np.uint64(0)
+                part = parts[i + side] if i + side < len(parts) else np.uint64(0)
+                np.bitwise_xor(part, state[side], out=column)
+                if ending:
+                    np.bitwise_xor(column, ending, out=column)
             state = self._encrypt(block)
-        known = np.logical_and.reduce([part != 0 for part in parts])
-        return np.where(known, state[:, 0], np.uint64(0))
+        return state[0]
+
+    def _encrypt(self, block: np.ndarray) -> list[np.ndarray]:
+        room = memoryview(self._sealed)[: block.nbytes + BLOCK - 1]
+        self._encryptor.update_into(block.view(np.uint8).data.cast("B"), room)
+        sealed = np.frombuffer(self._sealed, dtype=np.uint64, count=block.size).reshape(block.shape)
+        return [sealed[:, 0], sealed[:, 1]]

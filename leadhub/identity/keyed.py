@@ -31,7 +31,7 @@ def by_distinct(values: pl.Series, function: Callable[[pl.Series], pl.Series]) -
 
 def distinct(values: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Codes of a column's values (uint32, null for null), and the value of each code."""
-    array = values.to_arrow(compat_level=pl.CompatLevel.oldest())
+    array = values.to_arrow(compat_level=pl.CompatLevel.newest())
     coded = array.dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.combine_chunks()

@@ -21,21 +21,20 @@ Every function takes and gives columns of equal length; null stays null.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import polars as pl
 
-from leadhub.identity import keyed, nicknames
+from leadhub.identity import addresses, nicknames
+from leadhub.identity.coded import Coded
+from leadhub.identity.texts import drop_matching, only_where, or_missing, text
 
-#: raised with every change of a rule in this module or of the nickname classes
+#: raised with every change of a rule in this module, `texts` or `addresses`, or of the nickname classes
 RULES = 3
 _THREADS = 2
 
-_LETTERS = {
-    **dict(zip("ØŁĐÐĦŊÞÆŒẞ", ("O", "L", "D", "D", "H", "N", "TH", "AE", "OE", "SS"))),
-    **dict(zip("АВЕЅІЈКМНОРСТУХ", "ABESIJKMHOPCTYX")),
-    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX")),
-}
 # fmt: off
 _NAME_FILL_INS = [
     "UNKNOWN", "UNK", "UNKN", "UNKNOWNNAME", "NOTKNOWN", "NOTGIVEN", "NOTPROVIDED", "NONAME",
@@ -51,30 +50,11 @@ _SUFFIXES = {
     **dict.fromkeys(("IV", "4TH"), "IV"),
 }
 _SUFFIX_AT_END = r"[\s,]+(JR|JNR|JUNIOR|SR|SNR|SENIOR|II|III|IV|2ND|3RD|4TH)\.?\s*$"
-_STREET_KINDS = (
-    "STREET|STR|ST|AVENUE|AVE|AV|ROAD|RD|DRIVE|DR|LANE|LN|COURT|CT|PLACE|PL|BOULEVARD|BLVD|TERRACE|TER|"
-    "CIRCLE|CIR|PARKWAY|PKWY|HIGHWAY|HWY|SQUARE|SQ|WAY|TRAIL|TRL|TURNPIKE|TPKE|ALLEY|ALY"
-)
-_DIRECTIONS = "NORTH|SOUTH|EAST|WEST|NORTHEAST|NORTHWEST|SOUTHEAST|SOUTHWEST|N|S|E|W|NE|NW|SE|SW"
-_UNIT = r"(?:\s*#|[\s,]+(?:APARTMENT|APT|UNIT|SUITE|STE|FLOOR|FLR|FL|ROOM|RM|LOT|TRLR|BLDG)\b).*$"
 _NOT_SPELLED = "UNKNOWN|UNK|NONE|N A|NA|NOT (?:KNOWN|GIVEN|PROVIDED|STATED)|REFUSED|DECLINED|OTHER"
-_NO_ADDRESS = "UNKNOWN|UNK|HOMELESS|UNDOMICILED|TRANSIENT|NO FIXED|NO ADDRESS|GENERAL DELIVERY|NONE|REFUSED"
-
-
-def text(values: pl.Series) -> pl.Series:
-    """Upper case, no marks, look-alikes folded; blanks around dropped, empty is null."""
-    folded = (
-        values.str.normalize("NFKD")
-        .str.replace_all(r"\p{M}", "")
-        .str.to_uppercase()
-        .str.replace_many(list(_LETTERS), list(_LETTERS.values()))
-        .str.strip_chars()
-    )
-    return folded.replace("", None)
 
 
 def _letters(values: pl.Series) -> pl.Series:
-    return values.str.replace_all(r"[^\p{L}]", "").replace("", None)
+    return or_missing(values.str.replace_all(r"[^\p{L}]", ""))
 
 
 def _real_name(letters: pl.Series) -> pl.Series:
@@ -93,10 +73,16 @@ def last_name(values: pl.Series) -> pl.Series:
 
 def last_words(values: pl.Series) -> pl.Series:
     """The surname's words, where it has several of two letters or more, else the surname."""
-    plain = text(values).str.replace(_SUFFIX_AT_END, "").str.replace_all(r"['’`.]", "")
+    name, plain = last_name(values), text(values)
+    several = ~plain.str.contains(r"^\p{L}{2,}$")
+    words = only_where(several, plain, _words_of)
+    return words.set(name.is_null(), None)
+
+
+def _words_of(texts: pl.Series) -> pl.Series:
+    plain = texts.str.replace(_SUFFIX_AT_END, "").str.replace_all(r"['’`.]", "")
     words = plain.str.replace_all(r"[^\p{L}]+", " ").str.replace_all(r"\b\p{L}\b", "")
-    words = words.str.replace_all(r"\s+", " ").str.strip_chars()
-    return pl.select(pl.when(last_name(values).is_not_null()).then(words.replace("", None))).to_series()
+    return or_missing(words.str.replace_all(r"\s+", " ").str.strip_chars())
 
 
 def sex(values: pl.Series) -> pl.Series:
@@ -135,9 +121,13 @@ def ssn4(values: pl.Series) -> pl.Series:
 
 def phone(values: pl.Series) -> pl.Series:
     """Ten digits; null where an area code or exchange could not be one (NANP: neither begins 0 or 1)."""
-    ten = _digits(values.str.replace(r"(?i)\s*(?:x|ext).*$", "")).str.extract(r"([2-9]\d{2}[2-9]\d{6})$", 1)
+    ten = only_where(~values.str.contains("^[0-9]*$"), values, _dialled).str.tail(10)
     fill_in = r"^(?:2{10}|3{10}|4{10}|5{10}|6{10}|7{10}|8{10}|9{10})$|0000000$"
-    return _drop_matching(ten, fill_in)
+    return drop_matching(ten.set(~ten.str.contains(r"^[2-9]\d{2}[2-9]\d{6}$"), None), fill_in)
+
+
+def _dialled(values: pl.Series) -> pl.Series:
+    return _digits(values.str.replace(r"(?i)\s*(?:x|ext).*$", ""))
 
 
 def postal_code(values: pl.Series) -> pl.Series:
@@ -146,52 +136,31 @@ def postal_code(values: pl.Series) -> pl.Series:
     us = plain.str.extract(r"^(\d{5})(?:\d{4})?$", 1)
     other = plain.str.extract(r"^([A-Z0-9]{3,10})$", 1)
     code = pl.select(pl.coalesce(us, other)).to_series()
-    return _drop_matching(code, r"^(?:0+|9+|UNKNOWN|NONE|UNK)$")
+    return drop_matching(code, r"^(?:0+|9+|UNKNOWN|NONE|UNK)$")
 
 
 def street_side(values: pl.Series) -> pl.Series:
     """A postal code that names one side of a street: ZIP+4, or a British, Canadian or Dutch code."""
     plain = text(values).str.replace_all(r"[^A-Z0-9]", "").str.extract(r"^(\d{9}|[A-Z0-9]{5,7})$", 1)
-    return _drop_matching(plain, r"^(?:\d{5,7}|[A-Z]+|\d{5}0000)$")
+    return drop_matching(plain, r"^(?:\d{5,7}|[A-Z]+|\d{5}0000)$")
 
 
 def city(values: pl.Series) -> pl.Series:
     letters = _letters(text(values).str.replace(r"^ST\.?\s+", "SAINT"))
-    return _drop_matching(letters, r"^(?:UNKNOWN|UNK|NONE|REFUSED|HOMELESS|TRANSIENT)$")
+    return drop_matching(letters, r"^(?:UNKNOWN|UNK|NONE|REFUSED|HOMELESS|TRANSIENT)$")
 
 
 def spelled(values: pl.Series) -> pl.Series:
     """A place or an occupation: its words of letters."""
     words = text(values).str.replace_all(r"[^\p{L}]+", " ").str.strip_chars().replace("", None)
-    return _drop_matching(words, rf"^(?:{_NOT_SPELLED})$")
+    return drop_matching(words, rf"^(?:{_NOT_SPELLED})$")
 
 
 def nysid(values: pl.Series) -> pl.Series:
     """Eight digits and a letter, leading zeros restored; null for other shapes and for number zero."""
     plain = text(values).str.replace_all(r"[^A-Z0-9]", "")
     shaped = plain.str.extract(r"^(\d{7,8}[A-Z])$", 1).str.zfill(9)
-    return _drop_matching(shaped, r"^(?:0{8}|9{8})")
-
-
-def address(values: pl.Series) -> pl.Series:
-    """`<house number> <street>`, or the street alone; null for "homeless", "unknown" and their like."""
-    before = rf"^(\d+[A-Z]?)?\s*((?:{_DIRECTIONS})\s+)?"
-    after = rf"(\s+(?:{_STREET_KINDS}))?(\s+(?:{_DIRECTIONS}))?$"
-    plain = (
-        text(values)
-        .str.replace(_UNIT, "")
-        .str.replace_all(r"[^\p{L}\p{N}]+", " ")
-        .str.strip_chars()
-        .str.replace(f"{before}(.*?){after}", "$1 $3")
-        .str.replace(r" (\d+)(?:ST|ND|RD|TH)$", " $1")
-        .str.strip_chars()
-    )
-    return _drop_matching(plain, rf"^(?:{_NO_ADDRESS})|^[0-9A-Z]?$").replace("", None)
-
-
-def house_number(addresses: pl.Series) -> pl.Series:
-    """House number of a normalised address."""
-    return addresses.str.extract(r"^(\d+[A-Z]?) ", 1).str.replace(r"^0+", "").replace("", None)
+    return drop_matching(shaped, r"^(?:0{8}|9{8})")
 
 
 def birth_date(values: pl.Series) -> pl.Series:
@@ -215,78 +184,69 @@ def shared_id(values: pl.Series) -> pl.Series:
     return text(values).str.replace_all(r"[^A-Z0-9]", "").replace("", None)
 
 
-def soundex(letters: pl.Series) -> pl.Series:
-    """American Soundex as the US National Archives state it: H and W do not part equal codes.
-
-    Null for names without Latin letters.
-    """
-    codes = {}
-    for code, members in zip("1234567", ("BFPV", "CGJKQSXZ", "DT", "L", "MN", "R", "AEIOUY")):
-        codes.update(dict.fromkeys(members, code))
-    latin = letters.str.replace_all(r"[^A-Z]", "").replace("", None)
-    first = latin.str.slice(0, 1)
-    # a leading H or W has no code, yet its place must stay
-    coded = latin.str.replace(r"^[HW]", "7").str.replace_all(r"[HW]", "")
-    coded = coded.str.replace_many(list(codes), list(codes.values()))
-    for code in "123456":
-        coded = coded.str.replace_all(f"{code}+", code)
-    return first + (coded.str.slice(1).str.replace_all("7", "") + "000").str.slice(0, 3)
-
-
 def _digits(values: pl.Series) -> pl.Series:
     return values.str.replace_all(r"[^0-9]", "")
 
 
-def _drop_matching(values: pl.Series, pattern: str) -> pl.Series:
-    return values.set(values.str.contains(pattern), None)
-
-
-_BY_KIND = {
-    "first_name": first_name,
-    "middle_name": first_name,
-    "ssn4": ssn4,
-    "phone": phone,
-    "zip": postal_code,
-    "city": city,
-    "nysid": nysid,
-    "address_line": address,
-    "sex": sex,
-    "birth_place": spelled,
-    "occupation": spelled,
+#: kind as given → what is made of its values
+_MADE_OF: dict[str, dict[str, Callable[[pl.Series], pl.Series]]] = {
+    "last_name": {
+        "last_name": last_name,
+        "last_words": last_words,
+        "suffix_in_surname": suffix_in_surname,
+    },
+    "first_name": {"first_name": first_name},
+    "middle_name": {"middle_name": first_name},
+    "suffix": {"suffix": suffix},
+    "date_of_birth": {"date_of_birth": birth_date, "year_of_birth": birth_year},
+    "birth_year": {"birth_year": _stated_year},
+    "sex": {"sex": sex},
+    "ssn4": {"ssn4": ssn4},
+    "phone": {"phone": phone},
+    "zip": {"zip": postal_code, "street_side": street_side},
+    "city": {"city": city},
+    "nysid": {"nysid": nysid},
+    "birth_place": {"birth_place": spelled},
+    "occupation": {"occupation": spelled},
 }
 
 
-def normalise(identifiers: pl.DataFrame) -> pl.DataFrame:
-    """Columns named by identifier kind → the same kinds normalised; kinds not given are null.
+def coded(identifiers: pl.DataFrame) -> dict[str, Coded]:
+    """Columns named by identifier kind → the same kinds normalised, each distinct value once; kinds not
+    given have nothing.
 
     `date_of_birth` is a date and stays one, all others are text; `birth_year` is the date's, or as given.
-    `sex` is not used: half of all strangers agree on it, and agencies record it differently for the people
-    whom that would hurt. No error is possible: what cannot be read is missing.
+    `last_words` and `street_side` are made from the surname and the postal code. No error is possible: what
+    cannot be read is missing.
     """
-    given = {name: identifiers.get_column(name) for name in identifiers.columns}
-    empty = pl.Series("empty", [None] * identifiers.height, dtype=pl.String)
+
+    def given(kind: str) -> Coded:
+        dtype = pl.Date if kind == "date_of_birth" else pl.String
+        if kind not in identifiers.columns:
+            return Coded.nothing(identifiers.height, dtype)
+        return Coded.of(identifiers.get_column(kind).cast(dtype))
+
+    def made(kind: str) -> dict[str, Coded]:
+        column = given(kind)
+        return {name: column.map(rule) for name, rule in _MADE_OF[kind].items()}
+
     with ThreadPoolExecutor(_THREADS) as pool:
-        made = pool.map(lambda kind: keyed.by_distinct(given.get(kind, empty), _BY_KIND[kind]), _BY_KIND)
-        out = dict(zip(_BY_KIND, made))
-    surname = given.get("last_name", empty)
-    out["street_side"] = keyed.by_distinct(given.get("zip", empty), street_side)
-    out["last_name"] = keyed.by_distinct(surname, last_name)
-    out["last_words"] = keyed.by_distinct(surname, last_words)
-    stated = keyed.by_distinct(given.get("suffix", empty), suffix)
-    split = keyed.by_distinct(surname, suffix_in_surname)
-    born = given.get("date_of_birth", empty.cast(pl.Date)).cast(pl.Date)
-    out["date_of_birth"] = keyed.by_distinct(born, birth_date)
-    year = keyed.by_distinct(given.get("birth_year", empty).cast(pl.String), _stated_year)
-    out["birth_year"] = pl.select(pl.coalesce(keyed.by_distinct(born, birth_year), year)).to_series()
-    frame = pl.DataFrame({k: v.alias(k) for k, v in out.items()})
-    frame = frame.with_columns(suffix=pl.coalesce(stated, split))
-    return _without_nobodies(frame)
+        out = {name: column for columns in pool.map(made, _MADE_OF) for name, column in columns.items()}
+    if "address_line" in identifiers.columns:
+        out["address_line"] = addresses.coded(identifiers.get_column("address_line").cast(pl.String))
+    else:
+        out["address_line"] = Coded.nothing(identifiers.height)
+    out["suffix"] = out["suffix"].otherwise(out.pop("suffix_in_surname"))
+    out["birth_year"] = out.pop("year_of_birth").otherwise(out["birth_year"])
+    nobody = _nobodies(out["last_name"], out["first_name"])
+    return out | {name: out[name].without(nobody) for name in ("last_name", "first_name")}
 
 
-def _without_nobodies(frame: pl.DataFrame) -> pl.DataFrame:
-    """John Doe and Test Patient are nobody: both names missing."""
-    nobody = pl.lit(value=False)
-    for surname, given in _NOBODY.items():
-        nobody = nobody | ((pl.col("last_name") == surname) & pl.col("first_name").is_in(given))
-    names = ("last_name", "first_name")
-    return frame.with_columns(pl.when(nobody).then(None).otherwise(pl.col(n)).alias(n) for n in names)
+def normalise(identifiers: pl.DataFrame) -> pl.DataFrame:
+    """`coded` as a frame of plain columns."""
+    return pl.DataFrame({kind: c.values().alias(kind) for kind, c in coded(identifiers).items()})
+
+
+def _nobodies(last: Coded, first: Coded) -> np.ndarray:
+    """Of each row, whether it is John Doe or Test Patient, who are nobody: both names missing."""
+    return np.logical_or.reduce([last.among([s]) & first.among(given) for s, given in _NOBODY.items()])

@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
-from leadhub.identity import keyed, normalise
+from leadhub.identity import keyed, letters
 
 #: token → its parts, in the order in which the protocol joins them (by name)
 TOKENS = {
@@ -276,7 +276,7 @@ def _phone(values: pl.Series) -> pl.Series:
 
 def _soundex(names: pl.Series) -> pl.Series:
     """A space parts equal codes, as a vowel does."""
-    return normalise.soundex(names.str.replace_all(" ", "A"))
+    return letters.soundex(names.str.replace_all(" ", "A"))
 
 
 #: Metaphone (Philips 1990) with the turns of jellyfish: what is written, first match → its code (None: as

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from leadhub.identity import keyed, normalise
+from leadhub.identity import addresses, keyed, letters, normalise
+from leadhub.identity.coded import Coded
 from leadhub.identity.linkage.schema import LinkageSchema, Part
 
 SEPARATOR = keyed.SEPARATOR
@@ -51,7 +52,7 @@ def _word(names: pl.Series) -> pl.Series:
 
 def _soundex(names: pl.Series) -> pl.Series:
     """An initial has no sound."""
-    return normalise.soundex(_word(names))
+    return letters.soundex(_word(names))
 
 
 def _formatted(form: str) -> Callable[[pl.Series], pl.Series]:
@@ -69,30 +70,17 @@ def _day_and_month_unordered(dates: pl.Series) -> pl.Series:
     return dates.alias("d").to_frame().select(chosen).to_series()
 
 
-#: names shorter than this have too many neighbours
-_LEAST_LETTERS = 4
-
-
 def _one_letter_off(names: pl.Series) -> pl.Series:
     """The name, and the name without each of its letters: two names one typing error apart share one
     (deletion neighbourhood, Bocek, Hunt and Stiller 2007)."""
-    length = names.str.len_chars().cast(pl.Int64)
-    several = length.fill_null(0) >= _LEAST_LETTERS
-    # without the letter after its last: the name itself, which stands first
-    first = pl.Series(np.where(several, 0, length.fill_null(0)))
-    frame = pl.DataFrame({"n": names, "at": length, "to": first, "row": np.arange(len(names))})
-    frame = frame.filter(pl.col("n").is_not_null())
-    spread = frame.select("n", "row", at=pl.int_ranges(pl.col("at"), pl.col("to") - 1, -1)).explode("at")
-    without = pl.concat_str(pl.col("n").str.slice(0, pl.col("at")), pl.col("n").str.slice(pl.col("at") + 1))
-    texts = spread.select(without).to_series()
-    counts = np.where(several, length.fill_null(0).to_numpy() + 1, names.is_not_null().to_numpy())
-    return _lists(counts, texts)
+    return _lists(*letters.without_each(names))
 
 
 def _lists(counts: np.ndarray, texts: pl.Series) -> pl.Series:
     """Lists of so many of the texts, one after the other."""
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return pl.Series(pl.from_arrow(pa.ListArray.from_arrays(pa.array(offsets), keyed.to_array(texts))))
+    flat = texts.to_arrow(compat_level=pl.CompatLevel.newest())
+    return pl.Series(pl.from_arrow(pa.ListArray.from_arrays(pa.array(offsets), flat)))
 
 
 def _one_digit_off(dates: pl.Series) -> pl.Series:
@@ -109,10 +97,10 @@ def _within_two_years(years: pl.Series) -> pl.Series:
 
 def _words(names: pl.Series) -> pl.Series:
     """A name of several words, and each of them."""
-    whole = pl.col("n").str.replace_all(" ", "")
-    words = pl.when(pl.col("n").str.contains(" ")).then(pl.col("n").str.split(" "))
-    frame = names.alias("n").to_frame()
-    return frame.select(pl.concat_list(whole, words.fill_null([])).list.drop_nulls()).to_series()
+    name = pl.col("n")
+    whole_first = pl.concat_str(name.str.replace_all(" ", "", literal=True), name, separator=" ")
+    told = pl.when(name.str.contains(" ", literal=True)).then(whole_first).otherwise(name)
+    return names.alias("n").to_frame().select(told.str.split(" ")).to_series()
 
 
 def _itself(values: pl.Series) -> pl.Series:
@@ -129,7 +117,7 @@ _RULES: dict[str, Callable[[pl.Series], pl.Series]] = {
     "consonants": _consonants,
     "initial": _initial,
     "word": _word,
-    "house_number": normalise.house_number,
+    "house_number": addresses.house_number,
     "postal_area": _postal_area,
     "iso": _formatted("%Y-%m-%d"),
     "year_month": _formatted("%Y-%m"),
@@ -143,16 +131,22 @@ _RULES: dict[str, Callable[[pl.Series], pl.Series]] = {
 }
 
 
-def _either_way(known: pl.DataFrame, kinds: tuple[str, ...]) -> pl.Series:
-    """Both names in alphabetical order: the same whichever was written in whose place."""
-    one, other = (pl.col(k) for k in kinds)
-    ordered = pl.when(one <= other).then(pl.concat_str(one, other, separator=SEPARATOR))
-    return known.select(ordered.otherwise(pl.concat_str(other, one, separator=SEPARATOR))).to_series()
+def _either_way(one: Coded, other: Coded) -> Coded:
+    """Both values of each row in alphabetical order: the same whichever was written in whose place. Nearly
+    all pairs are distinct, so each row has a code of its own."""
+    pair = pl.DataFrame({"one": one.values(), "other": other.values()})
+    ordered = pl.when(pl.col("one") <= pl.col("other")).then(
+        pl.concat_str("one", "other", separator=SEPARATOR)
+    )
+    texts = pair.select(ordered.otherwise(pl.concat_str("other", "one", separator=SEPARATOR))).to_series()
+    return Coded(np.arange(len(texts)), texts)
 
 
-def source(known: pl.DataFrame, part: Part) -> pl.Series:
-    """The column of normalised identifiers that a part is made from."""
-    return known.get_column(part.of[0]) if len(part.of) == 1 else _either_way(known, part.of)
+def source(known: dict[str, Coded], part: Part) -> Coded:
+    """The column of normalised identifiers that a part is made from; `once` may hold nulls."""
+    if len(part.of) == 1:
+        return known[part.of[0]]
+    return _either_way(*(known[kind] for kind in part.of))
 
 
 def derive(part: Part, values: pl.Series) -> pl.Series:
@@ -165,5 +159,8 @@ def derive(part: Part, values: pl.Series) -> pl.Series:
 
 def text(identifiers: pl.DataFrame, schema: LinkageSchema) -> pl.DataFrame:
     """One text column for each part, from columns named by identifier kind."""
-    known = normalise.normalise(identifiers)
-    return pl.DataFrame({name: derive(p, source(known, p)).alias(name) for name, p in schema.parts.items()})
+    known = normalise.coded(identifiers)
+    sources = {name: source(known, part) for name, part in schema.parts.items()}
+    return pl.DataFrame(
+        {name: s.spread(derive(schema.parts[name], s.once)).alias(name) for name, s in sources.items()}
+    )

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from leadhub.identity import parts
+from leadhub.identity.coded import Coded
 from leadhub.identity.linkage.schema import UNLISTED_BITS, LinkageSchema, Part
 
 _FILE = Path(__file__).with_name("common_names.csv")
@@ -30,11 +31,9 @@ def common() -> pl.DataFrame:
 
 
 def bits(part: Part, derived: pl.Series) -> np.ndarray:
-    """float32 a value of `derived` (the part's texts); no value has fewer than none."""
+    """float32 a value of `derived` (the texts of a part of one kind); no value has fewer than none."""
     if not part.by_value:
         return np.full(len(derived), part.bits, dtype=np.float32)
-    if len(part.of) > 1:
-        return _either_way(derived)
     kind = _AS.get(part.of[0], part.of[0])
     listed = common().filter(pl.col("kind") == kind)
     texts = parts.derive(part, listed.get_column("name"))
@@ -45,15 +44,15 @@ def bits(part: Part, derived: pl.Series) -> np.ndarray:
     return known.fill_null(UNLISTED_BITS[kind]).to_numpy().astype(np.float32)
 
 
-def _either_way(derived: pl.Series) -> np.ndarray:
-    """Two names in alphabetical order: the commoner reading of the two."""
-    names = derived.str.split_exact(parts.SEPARATOR, 1).struct.unnest()
-    one, other = names.to_series(0), names.to_series(1)
-    surname, given = (
-        Part.model_validate({"of": "last_name", "bits": 0}),
-        Part.model_validate({"of": "first_name", "bits": 0}),
-    )
-    return np.minimum(bits(surname, one) + bits(given, other), bits(given, one) + bits(surname, other))
+def either_way(one: Coded, other: Coded) -> np.ndarray:
+    """float32 a row that has two names: the commoner reading of the two. `one` and `other`: the names that
+    were written as surname and given name, perhaps in each other's place."""
+    surname, given = (Part.model_validate({"of": kind, "bits": 0}) for kind in ("last_name", "first_name"))
+
+    def told(part: Part, names: Coded) -> np.ndarray:
+        return np.append(bits(part, names.once), np.float32(0))[names.codes]
+
+    return np.minimum(told(surname, one) + told(given, other), told(given, one) + told(surname, other))
 
 
 def enough(schema: LinkageSchema, key: tuple[str, ...], by_part: dict[str, Any]) -> np.ndarray:

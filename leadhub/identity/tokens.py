@@ -20,8 +20,9 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
 from leadhub.identity import keyed, normalise, parts, rarity
+from leadhub.identity.coded import Coded
 from leadhub.identity.composite import Digests, Mac, digest, words
-from leadhub.identity.linkage.schema import LinkageSchema, Tier, person
+from leadhub.identity.linkage.schema import LinkageSchema, Part, Tier, person
 
 NYSID_COLUMN = "nysid_token"
 #: polars and Arrow let go of the interpreter while they work
@@ -65,18 +66,19 @@ def tokenise(
         "feed": pl.Series([feed], dtype=pl.String).new_from_index(0, frame.height),
         "marker": pl.Series([marker(schema, tier, keys)]).new_from_index(0, frame.height),
     }
-    digests, several = _digests(frame.drop("record_id"), schema, keys, tier)
+    known = normalise.coded(frame.drop("record_id"))
+    digests, several = _digests(known, schema, keys, tier)
     made: dict[str, np.ndarray | None]
     if tier == "fields":
         made = {f"p_{name}": d.tokens() for name, d in digests.items()}
     else:
         made = _match_keys(digests, schema, Mac(keys.derive("token:link")), frame.height)
-    made[NYSID_COLUMN] = _nysid(frame, keys)
-    nothing = pl.Series([None], dtype=pl.UInt64).new_from_index(0, frame.height)
-    named |= {name: nothing if words is None else _column(words) for name, words in made.items()}
-    plain = keyed.to_arrow(pl.DataFrame({name: values.alias(name) for name, values in named.items()}))
+    nysid = known["nysid"]
+    made[NYSID_COLUMN] = digest(nysid.codes, nysid.once, keys.hmac_text_key("token:nysid")).tokens()
+    nothing = pa.nulls(frame.height, pa.uint64())
     arrays = {f"p_{name}": lists for name, lists in several.items()}
-    arrays |= dict(zip(plain.column_names, plain.columns))
+    arrays |= dict(zip(named, keyed.to_arrow(pl.DataFrame(named)).columns))
+    arrays |= {name: nothing if words is None else _column(words) for name, words in made.items()}
     return pa.table({name: arrays[name] for name in columns(schema, tier)})
 
 
@@ -95,15 +97,18 @@ def _match_keys(
     used = {part for key, _ in keys.values() for part in key}
 
     def fill(at: int) -> None:
-        rows = slice(at, at + _CHUNK)
+        rows = slice(at, min(at + _CHUNK, count))
         words = {name: digests[name].tokens(rows) for name in used}
+        known = {name: word != 0 for name, word in words.items()}
         bits = {
             name: digests[name].row_bits(rows) if schema.parts[name].by_value else schema.parts[name].bits
             for name in used
         }
+        macs = mac.over(rows.stop - rows.start)
         for column, (key, label) in keys.items():
-            tokens = mac.rows(label, [words[part] for part in key])
-            made[column][rows] = np.where(rarity.enough(schema, key, bits), tokens, np.uint64(0))
+            told = np.logical_and.reduce([known[part] for part in key])
+            told &= rarity.enough(schema, key, bits)
+            np.multiply(macs.rows(label, [words[part] for part in key]), told, out=made[column][rows])
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(fill, range(0, count, _CHUNK)))
@@ -111,35 +116,40 @@ def _match_keys(
 
 
 def _digests(
-    identifiers: pl.DataFrame, schema: LinkageSchema, keys: Keys, tier: Tier
+    known: dict[str, Coded], schema: LinkageSchema, keys: Keys, tier: Tier
 ) -> tuple[dict[str, Digests], dict[str, pa.Array]]:
     """Each part's keyed digests, and in tier `fields` the tokens of parts with several values; what
     repeats in an identifier is derived and hashed once."""
-    known = normalise.normalise(identifiers)
     one_of = {part.of: part for part in schema.parts.values()}
+    sources = {of: parts.source(known, part) for of, part in one_of.items()}
+
+    def made(name: str) -> Any:
+        part = schema.parts[name]
+        source = sources[part.of]
+        texts, key = parts.derive(part, source.once), keys.hmac_text_key(f"token:part:{name}")
+        if part.many:
+            return _lists(source.codes, texts, key)
+        return digest(source.codes, texts, key, _bits(part, known, texts) if tier == "tokens" else None)
+
+    used = [n for n, p in schema.parts.items() if tier == "fields" or not p.many]
     with ThreadPoolExecutor(_THREADS) as pool:
-        coded = pool.map(lambda part: _coded(parts.source(known, part)), one_of.values())
-        sources = dict(zip(one_of, coded))
-
-        def made(name: str) -> Any:
-            part = schema.parts[name]
-            codes, once = sources[part.of]
-            texts, key = parts.derive(part, once), keys.hmac_text_key(f"token:part:{name}")
-            if part.many:
-                return _lists(codes, texts, key)
-            return digest(codes, texts, key, rarity.bits(part, texts))
-
-        used = [n for n, p in schema.parts.items() if tier == "fields" or not p.many]
         found = dict(zip(used, pool.map(made, used)))
     several = {n: d for n, d in found.items() if schema.parts[n].many}
     return {n: d for n, d in found.items() if n not in several}, several
 
 
+def _bits(part: Part, known: dict[str, Coded], texts: pl.Series) -> np.ndarray:
+    """How rare each value is: float32 along `texts`, the part's values."""
+    if len(part.of) > 1:
+        return rarity.either_way(*(known[kind] for kind in part.of))
+    return rarity.bits(part, texts)
+
+
 def _lists(codes: np.ndarray, once: pl.Series, key: str) -> pa.Array:
     """Lists of tokens as a dictionary array, each distinct list once; `once` holds each code's texts."""
-    lists = once.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.list_(pa.string()))
+    lists = once.to_arrow(compat_level=pl.CompatLevel.newest())
     hashed = words(keyed.to_series(lists.values), key)
-    tokens = pa.ListArray.from_arrays(lists.offsets, pa.array(hashed, pa.uint64()))
+    tokens = pa.ListArray.from_arrays(lists.offsets.cast(pa.int32()), pa.array(hashed, pa.uint64()))
     # a code without texts is missing
     empty = np.diff(lists.offsets.to_numpy())[codes] == 0 if len(once) else codes == -1
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=(codes == -1) | empty), tokens)
@@ -183,22 +193,10 @@ def _rows(table: pa.Table) -> pl.DataFrame:
     return frame.select("record_id", row=keyed.row_words(frame))
 
 
-def _coded(values: pl.Series) -> tuple[np.ndarray, pl.Series]:
-    codes, once = keyed.distinct(values)
-    return codes.cast(pl.Int64).fill_null(-1).to_numpy(), once
-
-
-def _column(tokens: np.ndarray) -> pl.Series:
-    values = pl.Series(tokens)
-    return values.set(values == 0, None)
-
-
-def _nysid(frame: pl.DataFrame, keys: Keys) -> np.ndarray:
-    if "nysid" not in frame.columns:
-        return np.zeros(frame.height, dtype=np.uint64)
-    values = normalise.nysid(frame.get_column("nysid"))
-    codes, once = _coded(values)
-    return digest(codes, once, keys.hmac_text_key("token:nysid")).tokens()
+def _column(tokens: np.ndarray) -> pa.Array:
+    """The same memory as a column in which 0 is null."""
+    there = np.packbits(tokens != 0, bitorder="little")
+    return pa.Array.from_buffers(pa.uint64(), len(tokens), [pa.py_buffer(there), pa.py_buffer(tokens)])
 
 
 def shared_id_token(values: pa.Array | pa.ChunkedArray, kind: str, keys: Keys) -> pa.Array:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadhub.identity import keyed, normalise
+from leadhub.identity import addresses, keyed, letters, normalise
 from leadhub.identity.nicknames import CLASS_OF
 
 
@@ -92,12 +92,12 @@ def test_given_names(written, meant):
         (normalise.suffix, "Junior", "JR"),
         (normalise.suffix_in_surname, "Smith, Sr.", "SR"),
         (normalise.suffix_in_surname, "Junior", None),
-        (normalise.address, "12 N. Main St. Apt 3", "12 MAIN"),
-        (normalise.address, "12 MAIN STREET", "12 MAIN"),
-        (normalise.address, "45 5th Ave", "45 5"),
-        (normalise.address, "7 Broadway #2", "7 BROADWAY"),
-        (normalise.address, "Homeless", None),
-        (normalise.house_number, "0012 MAIN", "12"),
+        (addresses.address, "12 N. Main St. Apt 3", "12 MAIN"),
+        (addresses.address, "12 MAIN STREET", "12 MAIN"),
+        (addresses.address, "45 5th Ave", "45 5"),
+        (addresses.address, "7 Broadway #2", "7 BROADWAY"),
+        (addresses.address, "Homeless", None),
+        (addresses.house_number, "0012 MAIN", "12"),
         (normalise.shared_id, " ab-12/3 ", "AB123"),
         (normalise.shared_id, "--", None),
     ],
@@ -122,7 +122,7 @@ def test_other_kinds(rule, written, meant):
     ],
 )
 def test_soundex_as_the_national_archives_state_it(name, code):
-    assert one(normalise.soundex, name) == code
+    assert one(letters.soundex, name) == code
 
 
 def test_fill_in_dates_are_missing_and_1_january_keeps_its_year():
@@ -166,3 +166,48 @@ def test_names_survive_normalising_twice_and_hold_letters_alone(values):
 def test_by_distinct_changes_no_result(values):
     series = pl.Series("v", values, dtype=pl.String)
     assert keyed.by_distinct(series, lambda s: s + "!").to_list() == (series + "!").to_list()
+
+
+_LINES = st.lists(
+    st.sampled_from(
+        [
+            "12",
+            "5",
+            "5b",
+            "12BC",
+            "0",
+            "N",
+            "St",
+            "MAIN",
+            "5TH",
+            "apt 3",
+            "#4",
+            "-",
+            ", ",
+            "\t",
+            "é",
+            "٣",
+            "NONE",
+        ]
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(_LINES, st.sampled_from([" ", ""])), max_size=12))
+def test_a_street_normalised_once_gives_each_address_as_normalised_by_itself(written):
+    lines = pl.Series([separator.join(words) for words, separator in written], dtype=pl.String)
+    assert addresses.coded(lines).values().to_list() == addresses.address(lines).to_list()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.text("ABÉ王😀", min_size=1, max_size=7)), max_size=6))
+def test_a_name_stands_before_itself_without_each_of_its_letters_from_the_last_to_the_first(names):
+    counts, texts = letters.without_each(pl.Series(names, dtype=pl.String))
+    meant = [
+        [] if n is None else [n] + [n[:i] + n[i + 1 :] for i in reversed(range(len(n))) if len(n) >= 4]
+        for n in names
+    ]
+    assert texts.to_list() == [text for several in meant for text in several]
+    assert counts.tolist() == [len(several) for several in meant]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.identity import keyed, parts, rarity, tokens
+from leadhub.identity.coded import Coded
 from leadhub.identity.linkage.schema import PERSON as PERSON_FILE
 from leadhub.identity.linkage.schema import LinkageSchema, load, person
 
@@ -64,9 +65,16 @@ def part_texts(person_row):
     return values
 
 
+def rarity_of(part, text):
+    if len(part.of) == 1:
+        return rarity.bits(part, pl.Series([text], dtype=pl.String))
+    names = text.split(parts.SEPARATOR) if text else [None, None]
+    return rarity.either_way(*(Coded.of(pl.Series([name], dtype=pl.String)) for name in names))
+
+
 def rare_enough(person_row, key):
     texts, schema = part_texts(person_row), person()
-    bits = {p: rarity.bits(schema.parts[p], pl.Series([texts[p]], dtype=pl.String)) for p in key}
+    bits = {p: rarity_of(schema.parts[p], texts[p]) for p in key}
     return bool(rarity.enough(schema, key, bits)[0])
 
 
