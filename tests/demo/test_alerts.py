@@ -109,7 +109,7 @@ def test_a_late_feed_is_told_while_the_night_still_waits(adapter, mailbox, webho
 def test_an_agreement_that_ends_soon_is_told_of_once(adapter, webhook, tmp_path, monkeypatch):
     shutil.copytree(adapter.SETTINGS.agreements, tmp_path / "agreements")
     path = tmp_path / "agreements" / "sharing" / "police_data.yaml"
-    path.write_text(path.read_text().replace("2027-12-31", "2026-12-10"))
+    path.write_text(path.read_text().replace("2031-12-31", "2026-12-10"))
     changed = {"var": tmp_path / "var", "agreements": tmp_path / "agreements"}
     monkeypatch.setattr(adapter, "SETTINGS", adapter.SETTINGS.model_copy(update=changed))
     keys.load(adapter.SETTINGS.root_key, create=True)

@@ -198,7 +198,7 @@ class AnyOrder(RuleBasedStateMachine):
         new = {
             "original": old,
             "version": old.replace('version: "1.0"', 'version: "1.1"'),
-            "lapsed": old.replace("valid_until: 2027-12-31", "valid_until: 2026-01-02"),
+            "lapsed": old.replace("valid_until: 2031-12-31", "valid_until: 2026-01-02"),
         }
         self.hub.licence.write_text(new[text])
 

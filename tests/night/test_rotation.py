@@ -264,7 +264,7 @@ def test_stewards_are_reminded_of_an_older_key_that_is_kept_too_long(nights, aft
     assert endings.due(site_of(nights))["text"] == ""
     without_drops(nights, "riverside_treatment", lambda site: rotation.rotate(site, "linkage"))
     assert endings.due(site_of(nights))["text"] == ""
-    monkeypatch.setattr(endings.clock, "tonight", lambda _: "2027-06-01")
+    monkeypatch.setattr(endings.clock, "tonight", lambda _: "2031-01-01")
     said = endings.due(site_of(nights))
     assert "leadhub keys retire" in said["text"]
     endings.told(site_of(nights), said["due"])
