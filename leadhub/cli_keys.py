@@ -219,6 +219,12 @@ def retire() -> None:
     from leadhub.steps.site import open_site
 
     said = rotation.retire(open_site(connection_from_environment, rotating=True))
+    if said["finished_an_earlier_one"] and said["kept_older"]:
+        console.print(
+            f"an interrupted rotation is finished: {said['kept_older']:,} records still have tokens of the "
+            "older version. Run `leadhub keys retire` again to end that."
+        )
+        return
     console.print(
         f"linkage: version {said['version']} alone; {said['made_anew']:,} records have all their tokens "
         f"under it, {said['without_tokens']:,} have none until they are sent again, and stay with their "

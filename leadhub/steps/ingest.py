@@ -174,7 +174,7 @@ def _judge_drop(
     """The result of one drop, and the quarantine after it. Its words for the agency are written beside."""
     try:
         if again:
-            found = judgement.judge_again(site, feed, drop, opened)
+            found = judgement.judge_again(site, feed, drop, opened, night)
         else:
             found = judgement.judge(site, feed, drop, _history(site, feed.id, night), night)
     except TerminalError as error:

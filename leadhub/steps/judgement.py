@@ -57,14 +57,27 @@ def judge(site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], nig
     return _kept(site, feed, drop, mapped, judged)
 
 
-def judge_again(site: Site, feed: Feed, drop: Drop, opened: pa.Table | None) -> Judgement:
+def judge_again(site: Site, feed: Feed, drop: Drop, opened: pa.Table | None, night: str) -> Judgement:
     """Only the rows of an applied drop that still stand open, by the mapping and contract of today.
 
-    The rest of the drop was applied, or replaced by a later one: it must not come back.
+    The rest of the drop was applied, or replaced by a later one: it must not come back. Its accepted
+    rows stay in landing as they were, for a rotation; those that pass now lie beside them.
 
     Raises: TerminalError as `judge`.
     """
-    return _kept(site, feed, drop, *open_rows(site, feed, drop, opened))
+    return _kept(site, feed, drop, *open_rows(site, feed, drop, opened), again=night)
+
+
+def accepted_as(table: str, again: str | None) -> str:
+    """The name in landing of a drop's accepted rows; of those that a night judged `again`."""
+    return f"{table}@{again}" if again else table
+
+
+def accepted(site: Site, drop: Drop, table: str) -> list[str]:
+    """All names under which landing holds accepted rows of a drop's table."""
+    folder = site.landing.path(drop, "accepted")
+    found = [folder / table, *sorted(folder.glob(accepted_as(table, "*")))]
+    return [path.name for path in found if path.exists()]
 
 
 def open_rows(
@@ -112,11 +125,16 @@ def _judged(
 
 
 def _kept(
-    site: Site, feed: Feed, drop: Drop, mapped: dict[str, Mapped], judged: dict[str, Judged]
+    site: Site,
+    feed: Feed,
+    drop: Drop,
+    mapped: dict[str, Mapped],
+    judged: dict[str, Judged],
+    again: str | None = None,
 ) -> Judgement:
     facts = site.facts(feed)
     for table, result in judged.items():
-        site.landing.write_accepted(drop, table, result.accepted)
+        site.landing.write_accepted(drop, accepted_as(table, again), result.accepted)
     return Judgement(
         judged,
         {t: _row_ids(site, feed, facts[t], m) for t, m in mapped.items()},

@@ -29,7 +29,7 @@ from leadhub.identity.linkage import limits as linkage_limits
 from leadhub.identity.linkage.records import encode
 from leadhub.identity.linkage.schema import person
 from leadhub.intake.feeds import Feed
-from leadhub.steps import models, state
+from leadhub.steps import models, state, upkeep
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import PLAN, Site
 
@@ -77,7 +77,6 @@ def rotate(site: Site, keys: Keys) -> dict[str, Any]:
             "limits": _limits(site, manifest, list(before.values()), one) if before else {},
             "carried": manifest["linkage"].get("carried", []),
             "overlap": kept,
-            "gone": [],
             "tokens_anew": sum(t.num_rows for t in now.values()) - records,
             "kept_older": records,
             "without_tokens": 0,
@@ -110,7 +109,6 @@ def retire(site: Site) -> dict[str, Any]:
             "carried": _links(site, manifest, lost),
             "overlap": None,
             "retired": kept["version"],
-            "gone": [kept["file"]],
             "tokens_anew": kept["records"] - len(lost),
             "kept_older": 0,
             "without_tokens": len(lost),
@@ -154,6 +152,7 @@ def finish(site: Site) -> dict[str, Any] | None:
     if manifest:
         for receipt in manifest["feeds"].values():
             receipt["token_file"] = plan["token_files"].get(receipt["token_file"], receipt["token_file"])
+            receipt["overlap_file"] = None if plan["overlap"] is None else receipt.get("overlap_file")
         _put_limits(manifest["linkage"], plan)
         manifest["linkage"] |= {"carried": plan["carried"], "overlap": plan["overlap"]}
         site.lake.commit_night(plan["night"], manifest)
@@ -163,10 +162,10 @@ def finish(site: Site) -> dict[str, Any] | None:
         files.write_json(path, facts)
     if site.keys.versions.get("linkage", site.keys.version) < plan["version"]:
         key_ring.rotated(site.keys, site.settings.key_state, "linkage")
+    # what earlier nights left, too: only then is the older version's end true
+    upkeep.forget_unnamed(site)
     if plan.get("retired"):
         key_ring.destroyed(site.settings.key_state, "linkage", plan["retired"], "every token made with it")
-    replaced = plan["token_files"] | plan["limits"]
-    site.lake.forget_tokens([*plan["gone"], *(old for old, new in replaced.items() if old != new)])
     _plan(site).unlink()
     return plan
 
@@ -184,9 +183,12 @@ def _anew(site: Site, feed: Feed, before: pa.Table, receipt: Receipt, keys: Keys
     """`before` under `keys`: the same records, in order of their ids. Tokenless where it was; as it was
     where no drop that is still held has the record."""
     drops = [d for d in site.landing.drops(feed.id) if d.drop_id in receipt["applied"]]
-    made = state.tokens_of(site, feed, drops, keys)
     old = pl.DataFrame(pl.from_arrow(before))
-    anew = old.clear() if made is None else pl.DataFrame(pl.from_arrow(made))
+    made = [
+        newer.filter(newer["record_id"].is_in(_as_held(older, before, _marker(site, site.keys)).implode()))
+        for older, newer in state.in_two(site, feed, drops, (site.keys, keys))
+    ]
+    anew = pl.concat([old.clear(), *made], how="diagonal").unique("record_id", keep="last")
     found = anew.join(old.select("record_id"), on="record_id", how="semi")
     barred = linkage_tokens.tokenless(before)
     marker = pl.lit(_marker(site, keys))
@@ -198,9 +200,19 @@ def _anew(site: Site, feed: Feed, before: pa.Table, receipt: Receipt, keys: Keys
     return keyed.to_arrow(every.sort("record_id"))
 
 
+def _as_held(older: pa.Table, before: pa.Table, marker: str) -> pl.Series:
+    """Records whose row gives the tokens that are held `before`, in whatever order drops were applied: no
+    other row of theirs may speak for them. Under another marker, of an earlier linkage schema, any may."""
+    ids = keyed.to_series(older.column("record_id"))
+    other = pl.DataFrame(pl.from_arrow(before)).filter(pl.col("marker") != marker)["record_id"]
+    differ = linkage_tokens.differing(older, before)
+    return ids.filter(~ids.is_in(differ.implode()) | ids.is_in(other.implode()))
+
+
 def _limits(site: Site, manifest: Receipt, before: list[pa.Table], now: list[pa.Table]) -> dict[str, str]:
-    """Limits file → the file that takes its place: of the models in use, approved and proposed."""
-    named = [manifest["linkage"], *models.approved(site), models.proposal(site)]
+    """Limits file → the file that takes its place: of the models in use, approved last and proposed."""
+    # of earlier approved ones retention keeps no limits
+    named = [manifest["linkage"], *models.approved(site)[-1:], models.proposal(site)]
     alone = frozenset(manifest["linkage"]["one_per_person"])
     old, new = (encode(pa.concat_tables(tables), alone, person()) for tables in (before, now))
     placed: dict[str, str] = {}

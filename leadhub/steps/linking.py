@@ -18,7 +18,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.identity import crosswalk, keyed, linkage, overlap
 from leadhub.identity import tokens as linkage_tokens
-from leadhub.identity.linkage import carrying, incremental
+from leadhub.identity.linkage import carrying, decisions, incremental
 from leadhub.identity.linkage.schema import person
 from leadhub.steps import models, numbers, review
 from leadhub.steps.ingest import Receipt
@@ -43,6 +43,8 @@ class Tonight:
     decided: list[dict[str, Any]]
     #: links of records whose tokens did not outlive a rotation of the linkage key (`linkage_rotation`)
     carried: list[dict[str, str]]
+    #: records that may not be linked
+    barred: set[str]
     #: while two versions of the linkage key are side by side: what a rotation said of it, with tonight's
     #: `file`, and the records that have tokens of the older one
     overlap: Receipt | None
@@ -51,7 +53,10 @@ class Tonight:
     @property
     def said(self) -> list[dict[str, Any]]:
         """Of a pair the last word counts: the steward's."""
-        return [*self.numbers, *self.carried, *self.decided]
+        return self.saying(self.decided)
+
+    def saying(self, decided: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [*self.numbers, *self.carried, *decisions.permitted(decided, self.barred)]
 
 
 def link(site: Site, night: str) -> Receipt:
@@ -127,15 +132,18 @@ def gather(site: Site, feeds: dict[str, Receipt], before: Receipt) -> Tonight:
         known = overlap.wanted((site.lake.read_tokens(name) for name in named), late)
         kept = kept | {"file": site.lake.write_tokens("overlap", known), "records": late.num_rows}
         table = overlap.brought_up(table, known, older, newer)
+    quoted = [r["numbers_file"] for r in feeds.values()]
+    barred = numbers.barred(site, quoted)
     carried = before.get("carried", [])
     without = set(linkage_tokens.tokenless(table)) if carried else set()
     return Tonight(
         files,
         table,
         frozenset(f for f in feeds if site.feeds[f].one_record_per_person),
-        numbers.joined(site, [r["numbers_file"] for r in feeds.values()]),
+        numbers.joined(site, quoted),
         review.made(site),
-        carrying.still(carried, without),
+        carrying.still(carried, without, barred),
+        barred,
         kept,
         late,
     )
@@ -169,6 +177,8 @@ def changes(site: Site, base: Receipt, tonight: Tonight) -> set[str] | None:
             changed |= _differing(site, name, earlier)
     changed |= _otherwise_known(site, base, tonight)
     known = [r["numbers_file"] for f, r in base["feeds"].items() if f in site.feeds]
+    # of one without tokens nothing else changes when it is barred, yet what joined it counts no more
+    changed |= numbers.barred(site, known) ^ tonight.barred
     before = numbers.joined(site, known)
     then, now = ({(p["left"], p["right"]) for p in found} for found in (before, tonight.numbers))
     changed |= {record for pair in then ^ now for record in pair}

@@ -4,6 +4,9 @@ When a feed closes, its numbers go into a file beside its tokens, so that linkin
 agency's tables. A sealed case speaks for nobody: its numbers are left out, wherever else they stand. So
 each file also holds the tokens of all numbers that are sealed by then: as the register knows them, and as
 the feed states tonight.
+
+And it names whom linkage may know nothing of (`permission.linking`): without tokens such a record looks
+like one whose tokens did not outlive a rotation, and nothing that was said of it before may join it.
 """
 
 from __future__ import annotations
@@ -16,15 +19,18 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.casework.seals import CASE, CHARGE, in_force
+from leadhub.foundation import clock
 from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity import keyed
 from leadhub.identity.linkage import shared_numbers
+from leadhub.permission import linking as permitted
 from leadhub.steps import seals, tables
 from leadhub.steps.site import Site
 
-#: `record_id` of a person and `token` of a number of this `kind`; of the kind `SEALED` without a person
+#: `record_id` of a person and `token` of a number of this `kind`; of the kind `SEALED` without a person,
+#: of the kind `BARRED` without a number
 _COLUMNS = {"feed": pl.String, "record_id": pl.String, "kind": pl.String, "token": pl.String}
-SEALED = "sealed"
+SEALED, BARRED = "sealed", "barred"
 
 
 def of_feed(site: Site, feed_id: str, versions: dict[str, int], night: str) -> pa.Table:
@@ -35,16 +41,27 @@ def of_feed(site: Site, feed_id: str, versions: dict[str, int], night: str) -> p
     sealed += read.sealed(date.fromisoformat(night))
     kind = {"feed": pl.lit(feed_id), "kind": pl.lit(SEALED)}
     silent = pl.concat(sealed).with_columns(**kind)
-    every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read.quoted(), silent], how="diagonal")
+    barred = read.barred(seals.register(site)).with_columns(feed=pl.lit(feed_id), kind=pl.lit(BARRED))
+    every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read.quoted(), silent, barred], how="diagonal")
     return keyed.to_arrow(every.unique().sort(*_COLUMNS, nulls_last=True))
 
 
 def joined(site: Site, files: Iterable[str]) -> list[dict[str, Any]]:
     """`files`: of every feed that closed, as its receipt names it. See `shared_numbers.pairs`."""
-    read = (pl.DataFrame(pl.from_arrow(site.lake.read_tokens(name))) for name in files)
-    every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read])
+    every = _read(site, files).filter(pl.col("kind") != BARRED)
     sealed = pl.col("kind") == SEALED
     return shared_numbers.pairs(every.filter(~sealed).join(every.filter(sealed), on="token", how="anti"))
+
+
+def barred(site: Site, files: Iterable[str]) -> set[str]:
+    """Records of `files` (as in `joined`) that may not be linked."""
+    every = _read(site, files)
+    return set(every.filter(pl.col("kind") == BARRED).get_column("record_id"))
+
+
+def _read(site: Site, files: Iterable[str]) -> pl.DataFrame:
+    read = (pl.DataFrame(pl.from_arrow(site.lake.read_tokens(name))) for name in files)
+    return pl.concat([pl.DataFrame(schema=_COLUMNS), *read])
 
 
 class _Tables:
@@ -84,6 +101,20 @@ class _Tables:
                     for kind, token in numbers.items()
                 ]
         return found
+
+    def barred(self, register: pa.Table) -> pl.DataFrame:
+        """`record_id` of the persons who may not be linked."""
+        feed, zone = self._site.feeds[self._feed_id], self._site.settings.time_zone
+        persons = [t for t in self._versions if self._facts[t].holds_persons]
+        others = self._versions.keys() - set(persons)
+        states = {t: tables.read(self._site, self._feed_id, t, self._versions[t]) for t in sorted(others)}
+        at = clock.now()
+        may = permitted.linkable(feed, states, register, at=at, time_zone=zone) if persons else None
+        found = [pl.DataFrame(schema={"record_id": pl.String})]
+        if may:
+            for read in (self._read(table) for table in persons):
+                found.append(read.filter(~may.among(read.get_column(may.key))).select("record_id"))
+        return pl.concat(found)
 
     def sealed(self, day: date) -> list[pl.DataFrame]:
         """Tokens of the numbers of sealed cases and arrests."""

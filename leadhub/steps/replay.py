@@ -36,7 +36,7 @@ def check(site: Site) -> dict[str, Any]:
         model=used.model,
         limits=used.limits,
         tier=site.settings.linkage_tier,
-        decided=[*tonight.numbers, *tonight.carried, *made],
+        decided=tonight.saying(made),
     )
     persons = pl.DataFrame(pl.from_arrow(crosswalk)).select("record_id", "person_id")
     clusters = pl.DataFrame(pl.from_arrow(again.clusters)).select("record_id", "cluster")
@@ -45,7 +45,7 @@ def check(site: Site) -> dict[str, Any]:
     by_number = {d["number"]: d for d in made}
     broken = [
         {k: by_number[row["number"]][k] for k in ("number", "pair", "verdict", "by")}
-        | {"reason": _reason(row, stands, held)}
+        | {"reason": _reason(row, stands, held, tonight.barred)}
         for row in held.filter(~pl.col("holds")).to_dicts()
     ]
     return {
@@ -57,10 +57,12 @@ def check(site: Site) -> dict[str, Any]:
     }
 
 
-def _reason(row: dict[str, Any], stands: pl.DataFrame, held: pl.DataFrame) -> str | None:
+def _reason(row: dict[str, Any], stands: pl.DataFrame, held: pl.DataFrame, barred: set[str]) -> str | None:
     """Why two records that a steward took for one person are two."""
     if row["verdict"] != decisions.ONE:
         return None
+    if {row["left"], row["right"]} & barred:
+        return "one of their records may not be linked"
     two = stands.filter(pl.col("record_id").is_in([row["left"], row["right"]]))["person_id"]
     both = stands.filter(pl.col("person_id").is_in(two.implode()))
     if both[tokens.NYSID_COLUMN].drop_nulls().n_unique() > 1:

@@ -80,8 +80,9 @@ def retire(site: Site) -> Receipt:
 def _between_nights(site: Site) -> Iterator[Site]:
     """The site with the versions that its keys have once nothing else can change them."""
     with contextlib.ExitStack() as stack:
-        # no ingest may write under a version that goes, and no other rotation its own list of versions
-        for name in ("night", *(f"ingest-{feed}" for feed in site.feeds)):
+        # no ingest may write under a version that goes, no steward propose or approve a model whose limits
+        # do, and no other rotation write its own list of versions
+        for name in ("night", "models", "review", *(f"ingest-{feed}" for feed in site.feeds)):
             stack.enter_context(lease(site.leases, name))
         chosen = site.settings
         site = replace(site, keys=key_ring.of_state(chosen.root_key, chosen.key_state, chosen.wrapping))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import polars as pl
@@ -11,9 +12,11 @@ from leadhub.foundation import clock, failpoints
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.lease import lease
+from leadhub.foundation.vocabulary import TableFacts
 from leadhub.identity import keyed, overlap
 from leadhub.identity import pseudonymise as pseudonyms
 from leadhub.identity import tokens as linkage_tokens
+from leadhub.identity.linkage.schema import person
 from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop
@@ -54,7 +57,7 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
                     site, feed, name, base, drops, again, night, may
                 )
                 if tokens is not None:
-                    overlap_file = _in_both(site, feed, drops, may, tokens, token_file, night)
+                    overlap_file = _in_both(site, feed, drops, may, tokens, token_file, night, again)
                     token_file = site.lake.write_tokens(feed_id, tokens)
                 failpoints.reach("pseudonymise.between_tables")
             for drop in latest:
@@ -97,9 +100,10 @@ def _advance(
     )
     upserted, removed = 0, 0
     for drop in drops:
-        if not site.landing.path(drop, f"accepted/{name}").exists():
+        accepted = judgement.accepted_as(name, night if drop.drop_id in again else None)
+        if not site.landing.path(drop, f"accepted/{accepted}").exists():
             continue
-        rows = site.landing.read_accepted(drop, name)
+        rows = site.landing.read_accepted(drop, accepted)
         made = pseudonyms.pseudonymise(
             rows,
             facts,
@@ -139,27 +143,55 @@ def tokens_of(
     feed: Feed,
     drops: list[Drop],
     keys: Keys,
-    linkable: Linkable | None = None,
-    only: pl.Series | None = None,
+    linkable: Linkable | None,
+    only: pl.Series,
+    again: set[str],
+    night: str,
 ) -> pa.Table | None:
-    """Tokens of the persons in `drops` (of them, `only` these records), as their last row says; None where
-    landing holds no such rows."""
+    """Tokens of these records (`only`) in what `night` applies, as their last row says; None where it
+    holds no persons."""
     made = []
     for drop in drops:
         for name, facts in site.facts(feed).items():
-            if not facts.holds_persons or not site.landing.path(drop, f"accepted/{name}").exists():
+            accepted = judgement.accepted_as(name, night if drop.drop_id in again else None)
+            if not facts.holds_persons or not site.landing.path(drop, f"accepted/{accepted}").exists():
                 continue
-            rows, night = site.landing.read_accepted(drop, name), drop.night
-            if only is not None:
-                ids = pseudonyms.record_ids(rows, facts, feed=feed.id, keys=keys)
-                rows = rows.filter(keyed.to_series(ids).is_in(only.implode()).to_arrow())
-            about: dict[str, Any] = {"feed": feed.id, "agency": feed.agency, "night": night, "keys": keys}
-            tier = site.settings.linkage_tier
-            made.append(pseudonyms.pseudonymise(rows, facts, **about, tier=tier, linkable=linkable).tokens)
+            rows = site.landing.read_accepted(drop, accepted)
+            ids = pseudonyms.record_ids(rows, facts, feed=feed.id, keys=keys)
+            rows = rows.filter(keyed.to_series(ids).is_in(only.implode()).to_arrow())
+            made.append(_tokenised(site, feed, facts, rows, night, keys, linkable))
     if not made:
         return None
     every = pl.concat([pl.DataFrame(pl.from_arrow(table)) for table in made])
     return keyed.to_arrow(every.unique("record_id", keep="last", maintain_order=True))
+
+
+def in_two(
+    site: Site, feed: Feed, drops: list[Drop], keys: tuple[Keys, Keys]
+) -> Iterator[tuple[pa.Table, pl.DataFrame]]:
+    """Of whatever landing holds of persons in `drops`, part by part: the same rows' tokens under both."""
+    for drop in drops:
+        for name, facts in site.facts(feed).items():
+            for accepted in judgement.accepted(site, drop, name) if facts.holds_persons else ():
+                rows = site.landing.read_accepted(drop, accepted)
+                older, newer = (
+                    _tokenised(site, feed, facts, rows, drop.night, each, None) for each in keys
+                )
+                yield older, pl.DataFrame(pl.from_arrow(newer))
+
+
+def _tokenised(
+    site: Site,
+    feed: Feed,
+    facts: TableFacts,
+    rows: pa.Table,
+    night: str,
+    keys: Keys,
+    linkable: Linkable | None,
+) -> pa.Table:
+    about: dict[str, Any] = {"feed": feed.id, "agency": feed.agency, "night": night, "keys": keys}
+    tier = site.settings.linkage_tier
+    return pseudonyms.pseudonymise(rows, facts, **about, tier=tier, linkable=linkable).tokens
 
 
 def _in_both(
@@ -170,6 +202,7 @@ def _in_both(
     tokens: pa.Table,
     before: str | None,
     night: str,
+    again: set[str],
 ) -> str | None:
     """While an older version of the linkage key is kept: the file that says what tonight's new tokens are
     under it (`overlap.versions`)."""
@@ -177,8 +210,21 @@ def _in_both(
     if not kept:
         return None
     fresh = linkage_tokens.differing(tokens, site.lake.read_tokens(before) if before else None)
-    older = tokens_of(site, feed, drops, site.keys.at("linkage", kept["version"]), linkable, fresh)
-    return site.lake.write_tokens(feed.id, overlap.versions(older, tokens)) if older else None
+    keys = site.keys.at("linkage", kept["version"])
+    older = tokens_of(site, feed, drops, keys, linkable, fresh, again, night)
+    if older is None:
+        return None
+    # else the older key would test guesses on people who need no overlap
+    late = _late(site, linkage_tokens.marker(person(), site.settings.linkage_tier, keys), night)
+    known = overlap.wanted([overlap.versions(older, tokens)], late) if late else None
+    return site.lake.write_tokens(feed.id, known) if known else None
+
+
+def _late(site: Site, marker: str, night: str) -> pa.Table | None:
+    """Token rows of all feeds that stood under an older marker on the night before."""
+    named = [r["token_file"] for r in site.lake.base(night)["feeds"].values() if r["token_file"]]
+    found = [overlap.under(site.lake.read_tokens(name), marker) for name in named]
+    return pa.concat_tables(found) if found else None
 
 
 def _linkable(site: Site, feed: Feed, states: dict[str, pa.Table]) -> Linkable | None:

@@ -9,14 +9,16 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from connectors.base import connection_from_environment
+from leadhub.casework.seals import COLUMNS
 from leadhub.foundation import envelope, files
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing
+from leadhub.identity import tokens as linkage_tokens
 from leadhub.intake.landing import Landing
 from leadhub.release import checkpoints
-from leadhub.steps import accountability, endings, linkage_rotation, replay, rotation, seals
+from leadhub.steps import accountability, endings, linkage_rotation, replay, review, rotation, seals
 from leadhub.steps.site import open_site
 
 pytestmark = pytest.mark.timeout(300)
@@ -222,6 +224,7 @@ def test_t9_what_cannot_be_made_anew_links_for_an_overlap_window_as_before(night
     """Retention has destroyed what a feed sent: its records keep their older tokens, and a night brings
     more whose tokens are of the newer key."""
     nights.restore(after)
+    older = token_tables(nights)
     said = without_drops(nights, gone, lambda site: rotation.rotate(site, "linkage"))
     assert said["kept_older"] == token_tables(nights)[gone].num_rows > 0
     assert marked(nights, gone) == {"t1"}
@@ -233,6 +236,11 @@ def test_t9_what_cannot_be_made_anew_links_for_an_overlap_window_as_before(night
     assert replay.check(site_of(nights))["replayed"], "a night's changes give what linking everything gives"
     with pytest.raises(TerminalError, match="leadhub keys retire"):
         rotation.rotate(site_of(nights), "linkage")
+    site, older = site_of(nights), words(older) - words({gone: token_tables(nights)[gone]})
+    assert not older & every_word_kept(nights), "the older key tests no guess on whom needs no overlap"
+    rotation.retire(site)
+    assert not every_older_kept(nights), "nor on anybody, once it has ended"
+    assert {r["overlap_file"] for r in site.lake.night(nights.night(2))["feeds"].values()} == {None}
 
 
 @pytest.mark.parametrize("gone", ["riverside_treatment", "police_records"])
@@ -271,6 +279,63 @@ def test_stewards_are_reminded_of_an_older_key_that_is_kept_too_long(nights, aft
     assert "leadhub keys retire" not in endings.due(site_of(nights))["text"]
 
 
+@pytest.fixture
+def carried(nights, after):
+    """No token of the DA's first drop outlived a rotation; and two of its defendants with whom the police
+    have a record together."""
+    nights.restore(after)
+    had = set(linkage_tokens.tokenless(token_tables(nights)["da_cases"]))
+    without_drops(nights, "da_cases", lambda site: rotation.rotate(site, "linkage"))
+    rotation.retire(site_of(nights))
+    lost = set(linkage_tokens.tokenless(token_tables(nights)["da_cases"])) - had
+    manifest = site_of(nights).lake.night(nights.night(1))
+    links = [c for c in manifest["linkage"]["carried"] if len(companions(nights, c["left"])) == 2]
+    yield [next(iter({c["left"], c["right"]} & lost)) for c in links if {c["left"], c["right"]} & lost]
+    nights.restore()
+
+
+def test_who_is_sealed_stays_joined_to_nobody_by_a_carried_link_or_a_word(nights, carried):
+    """Without tokens, barred by a seal and lost in a rotation look the same."""
+    feeds = site_of(nights).lake.night(nights.night(1))["feeds"]
+    one, other = [r for r in carried if companions(nights, r) == {"da_cases", "police_records"}][:2]
+    persons = pl.DataFrame(json.loads(crosswalk(nights)))
+    mate = persons.filter(pl.col("person_id").is_in(_person(persons, other)))
+    police = mate.filter(pl.col("feed") == "police_records")["record_id"][0]
+    left, right = sorted((police, other))
+    pair = review.pair_id(left, right)
+    review.decide(site_of(nights), pair, "one", by="Ada", why="seen")
+    for record in (one, other):
+        seal_all_cases(nights, feeds, record)
+    assert nights.run(2) == 0
+    assert [companions(nights, r) for r in (one, other)] == [{"da_cases"}] * 2
+    assert replay.check(site_of(nights))["replayed"]
+
+
+def _person(persons: pl.DataFrame, record: str) -> list[str]:
+    return persons.filter(pl.col("record_id") == record)["person_id"].to_list()
+
+
+def companions(nights, record: str) -> set[str]:
+    persons = pl.DataFrame(json.loads(crosswalk(nights)))
+    return set(persons.filter(pl.col("person_id").is_in(_person(persons, record)))["feed"])
+
+
+def seal_all_cases(nights, feeds, record: str) -> None:
+    lake, versions = site_of(nights).lake, feeds["da_cases"]["tables"]
+    persons, cases = (
+        pl.DataFrame(pl.from_arrow(lake.read(f"core_da_cases__{t}", versions[t]["version"])))
+        for t in ("defendants", "cases")
+    )
+    who = persons.filter(pl.col("record_id") == record)["defendant_id"]
+    path = nights.var / "seals" / f"{nights.night(1)}.json"
+    known = files.read_json(path)["seals"] if path.exists() else []
+    for case in cases.filter(pl.col("defendant_id").is_in(who.implode()))["da_case_no"]:
+        said = dict.fromkeys(COLUMNS) | {"feed": "da_cases", "scope": "CASE", "da_case_no": case}
+        said |= {"sealed_under": "CPL_160_50", "seal": f"x{len(known)}", "night": nights.night(1)}
+        known.append(said)
+    files.write_json(path, {"night": nights.night(1), "seals": known})
+
+
 def without_drops(nights, feed: str, then):
     site = site_of(nights)
     for drop in site.landing.drops(feed):
@@ -289,6 +354,13 @@ def every_word_kept(nights) -> set[int]:
     tables = [site.lake.read_tokens(str(p.relative_to(root))) for p in root.rglob("*.enc")]
     columns = [c for t in tables for c in t.columns if pa.types.is_uint64(c.type)]
     return {word for column in columns for word in column.to_pylist()}
+
+
+def every_older_kept(nights) -> list[str]:
+    """Token files that say what a token was under the older key."""
+    site, root = site_of(nights), nights.var / "lake" / "tokens"
+    names = [str(p.relative_to(root)) for p in root.rglob("*.enc")]
+    return [n for n in names if "older" in site.lake.read_tokens(n).column_names]
 
 
 def test_a_plan_that_was_not_carried_out_stops_everything_but_its_end(

@@ -56,7 +56,11 @@ def links(persons: pl.DataFrame, lost: pl.Series) -> list[dict[str, str]]:
     return [{"left": left, "right": right, "verdict": ONE} for left, right in pairs]
 
 
-def still(carried: Iterable[Mapping[str, str]], tokenless: set[str]) -> list[dict[str, str]]:
+def still(
+    carried: Iterable[Mapping[str, str]], tokenless: set[str], barred: set[str]
+) -> list[dict[str, str]]:
     """Of the links that were carried, those of which a record still has no tokens: what was sent again is
-    linked by what it says."""
-    return [dict(p) for p in carried if p["left"] in tokenless or p["right"] in tokenless]
+    linked by what it says. Who is `barred` from linkage has none either, and is held to nobody: records
+    that only such a one held together part."""
+    ends = ((dict(p), {p["left"], p["right"]}) for p in carried)
+    return [pair for pair, both in ends if both & tokenless and not both & barred]

@@ -96,6 +96,12 @@ def known(records: Records, decisions: list[dict[str, Any]]) -> Decided:
     return Decided(*(rows[c].to_numpy() for c in ("a", "b", "one", "number")))
 
 
+def permitted(decisions: list[dict[str, Any]], barred: set[str]) -> list[dict[str, Any]]:
+    """Less those that would join a record that is `barred` from linkage: it stays apart whatever was
+    decided before."""
+    return [d for d in decisions if d["verdict"] != ONE or not {d["left"], d["right"]} & barred]
+
+
 def held(stands: pa.Table, decisions: list[dict[str, Any]]) -> pl.DataFrame:
     """Which decisions hold, of those that count: number, left, right, verdict, one (the same person or
     not; null where a record is not there any more), holds. `stands`: record_id, person_id. Sorted."""
