@@ -40,6 +40,8 @@ SCHEMA = pa.schema(
 FILE = "accounting.parquet"
 #: a disclosure that may have happened is one until it is settled
 COMMITTED, POSSIBLE = "committed", "possible"
+#: of a `committed` entry: it was being sent when all stopped, and the outbox was found empty
+PERHAPS = "recorded as made: it was being sent, and who empties the outbox may have it"
 
 
 def account(
@@ -112,6 +114,11 @@ def deliveries(var: Path) -> Iterator[tuple[dict[str, Any], set[str]]]:
         yield head, set(table["person_id"].to_pylist())
 
 
+def standing(entry: ledger.Entry) -> str:
+    """Whether it was disclosed, or may have been."""
+    return COMMITTED if entry.kind == "committed" and entry.note != PERHAPS else POSSIBLE
+
+
 def _told(var: Path) -> Iterator[tuple[dict[str, Any], pa.Table]]:
     for chain in files.found(var / "ledger", "*.jsonl"):
         told: dict[tuple[int | None, str | None], ledger.Entry] = {}
@@ -129,7 +136,7 @@ def _told(var: Path) -> Iterator[tuple[dict[str, Any], pa.Table]]:
                 "sequence": entry.sequence,
                 "release_id": entry.release_id,
                 "night": entry.night,
-                "status": COMMITTED if entry.kind == "committed" else POSSIBLE,
+                "status": standing(entry),
                 "at": entry.at,
                 "agreement": entry.agreement,
                 "agreement_version": entry.agreement_version,

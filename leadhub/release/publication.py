@@ -8,7 +8,7 @@
 
 A release is named by its night, agreement, inputs and restrictions. The same again returns its
 receipt; a changed state is the next sequence number and supersedes. Staging takes no number for good:
-what never arrived gives its number back, so a partner sees no gap. Killed at any instant, running
+what was never sent gives its number back, so a partner sees no gap. Killed at any instant, running
 again ends in the same release, delivered once and committed once.
 
 Agency ids are opened in the package alone; what the hub keeps, and compares with the next release, is
@@ -207,6 +207,8 @@ class Publication:
             failpoints.reach("release.after_intent")
             arrived = self._arrived(intent)
             if arrived is None:
+                # from now on an empty outbox may be one that the partner has emptied
+                files.write_bytes(self._sending(intent), b"")
                 self.channel.deliver(release / "package", self._remote(intent))
                 arrived = self._arrived(intent)
             if arrived is None:
@@ -227,15 +229,22 @@ class Publication:
         return ledger.append(self.store.chain, replace(intent.facts(), kind="committed"))
 
     def _settle(self, wanted: str) -> None:
-        """An open intent of another state: it became visible and is recorded so, or it is given up."""
+        """An open intent of another state: it became visible and is recorded so, or it is given up. One
+        that was being sent counts as made though the outbox is empty: the partner may have fetched it."""
         intent = self.store.open_intent()
         if intent is None or intent.release_id == wanted:
             return
         arrived = self._arrived(intent)
-        if arrived is None:
-            ledger.append(self.store.chain, replace(intent.facts(), kind="note", note=NEVER_ARRIVED))
-        else:
+        if arrived is not None:
             self._commit(replace(intent, manifest_sha256=arrived))
+        elif self._sending(intent).exists():
+            self._commit(replace(intent, note=accounting.PERHAPS))
+        else:
+            ledger.append(self.store.chain, replace(intent.facts(), kind="note", note=NEVER_ARRIVED))
+
+    def _sending(self, intent: Entry) -> Path:
+        """Is there once the delivery itself has begun."""
+        return self.store.release(intent) / "inside" / "sending"
 
     def _arrived(self, intent: Entry) -> str | None:
         package_of_it = self.store.release(intent) / "package"

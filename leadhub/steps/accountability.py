@@ -69,7 +69,7 @@ def breach(site: Site, partner: str, dataset: str, sequence: int, agency: str = 
         "dataset": dataset,
         "sequence": sequence,
         "night": entry.night,
-        "status": accounting.COMMITTED if entry.kind == "committed" else accounting.POSSIBLE,
+        "status": accounting.standing(entry),
         "rows": entry.rows,
         "columns": rows["columns"][0].to_list() if rows.height else [],
         "persons": sorted(set(rows["person_id"])),

@@ -24,7 +24,7 @@ from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package, schema_version
 from leadhub.release.publication import Identity
 from leadhub.release.shipment import Content
-from leadhub.steps import statistics, tables
+from leadhub.steps import revoked, statistics, tables
 from leadhub.steps.site import Site
 
 _CASEWORK = tuple(f.name for f in fields(Casework))
@@ -114,8 +114,9 @@ def _active(site: Site, manifest: dict[str, Any], agreement: Agreement) -> pl.Da
     if agreement.consent is None:
         return pl.DataFrame(schema=consent.ACTIVE)
     covered = site.frame().feeds(agreement)
+    consents = _provider_tables(site, manifest, "consents", covered)
     return consent.active(
-        _provider_tables(site, manifest, "consents", covered),
+        revoked.added(consents, revoked.of(site, manifest, covered)),
         _provider_tables(site, manifest, "clients", covered),
         agreement,
         at=clock.now(),

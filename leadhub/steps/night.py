@@ -10,7 +10,7 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import departed, seals
+from leadhub.steps import departed, revoked, seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -79,6 +79,9 @@ def reconcile(site: Site, night: str) -> Receipt:
             failpoints.reach("reconcile.between_tables")
         gone = departed.tonight(site, night, closed, site.lake.base(night))
         versions[departed.TABLE] = site.lake.write(departed.TABLE, gone)
+        taken_back = revoked.tonight(site, closed, site.lake.base(night))
+        if taken_back is not None:
+            versions[revoked.TABLE] = site.lake.write(revoked.TABLE, taken_back)
         _keep(site, night, told, found)
         receipt = {
             "status": "reconciled",

@@ -79,3 +79,23 @@ def test_t2_what_was_staged_before_the_revocation_is_gone_after_it(nights, after
     assert data_files(nights)[0].endswith("rows_sealed.parquet")
     outbox = nights.var / "sftp" / DA / "outbox" / DATASET
     assert [p.name[7:] for p in sorted(outbox.iterdir())] == [nights.night(1), nights.night(3)]
+
+
+def test_a_revocation_is_not_forgotten_with_its_row(nights, after):
+    """A client had signed twice, and took the second back; then the first paper alone is sent."""
+    first = spoken(delivered(nights, 1))
+    nights.restore(after)
+    tables = sent(nights)
+    again = [
+        r | {"consent_id": r["consent_id"] + "B", "revoked_at": f"{nights.night(1)}T09:00:00Z"}
+        for r in tables["consents"]
+        if r["recipient"] == DA and not r["revoked_at"]
+    ]
+    send(nights, {**tables, "consents": [*tables["consents"], *again]})
+    assert nights.run(2) == 0
+    second = spoken(delivered(nights, 2))
+    assert second.height < first.height
+    for number in (3, 4):
+        send(nights, tables, number)
+        assert nights.run(number) == 0
+        assert spoken(delivered(nights, number)).equals(second), "absence lifts nothing"

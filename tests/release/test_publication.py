@@ -369,6 +369,16 @@ def test_an_intent_that_did_arrive_is_recorded_before_the_next_state(partner):
     assert [d["status"] for d in accounting.disclosures(partner.var, "p1:DA-3")] == ["committed"]
 
 
+def test_what_was_being_sent_counts_as_made_though_the_partner_has_emptied_its_outbox(partner):
+    """It was fetched before we could record it: the next state takes back what it told."""
+    killed(partner, NIGHT, "one", "release.before_committed")
+    shutil.rmtree(partner.outbox / "diversion_status")
+    assert partner.publish(NIGHT, TWO, restrictions="two")["sequence"] == 2
+    assert [d["status"] for d in accounting.disclosures(partner.var, "p1:DA-3")] == ["possible"]
+    last = [e for e in ledger.entries(partner.chain) if e.kind == "committed"][-1]
+    assert last.withdrawn > 0, "what one told and two does not is withdrawn"
+
+
 class FailingCalls:
     """The n-th of the calls that change a disk fails."""
 
