@@ -230,13 +230,14 @@ def test_t9_what_cannot_be_made_anew_links_for_an_overlap_window_as_before(night
     assert marked(nights, gone) == {"t1"}
     assert all(marked(nights, feed) == {"t2"} for feed in token_tables(nights).keys() - {gone})
     assert replay.check(site_of(nights))["replayed"]
+    held = words({gone: token_tables(nights)[gone]})
     assert nights.run(2) == 0
     assert crosswalk(nights) == unrotated[1]
     assert delivered(nights) == unrotated[0]
     assert replay.check(site_of(nights))["replayed"], "a night's changes give what linking everything gives"
     with pytest.raises(TerminalError, match="leadhub keys retire"):
         rotation.rotate(site_of(nights), "linkage")
-    site, older = site_of(nights), words(older) - words({gone: token_tables(nights)[gone]})
+    site, older = site_of(nights), words(older) - held
     assert not older & every_word_kept(nights), "the older key tests no guess on whom needs no overlap"
     rotation.retire(site)
     assert not every_older_kept(nights), "nor on anybody, once it has ended"
