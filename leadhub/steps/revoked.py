@@ -50,9 +50,8 @@ def of(site: Site, manifest: Mapping[str, Any], feeds: Collection[str]) -> pa.Ta
         return None
     every = pl.DataFrame(pl.from_arrow(site.lake.read(TABLE, version)))
     found = []
-    for feed_id in sorted(set(feeds) & set(site.feeds)):
-        feed = site.feeds[feed_id]
-        mine = keyed.to_arrow(every.filter(pl.col("feed") == feed_id))
+    for feed in (f for f in site.feeds.values() if f.id in feeds and f.contract == "provider"):
+        mine = keyed.to_arrow(every.filter(pl.col("feed") == feed.id))
         facts = site.facts(feed)[CONSENTS]
         found.append(rekeying.up_to_date(mine, facts, agency=feed.agency, keys=site.keys))
     return pa.concat_tables(found) if found else None
