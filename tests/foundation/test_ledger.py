@@ -8,7 +8,6 @@ import resource
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -289,12 +288,3 @@ def test_an_intent_is_open_until_committed_or_noted(tmp_path):
     ledger.append(path, intent(2))
     ledger.append(path, replace(intent(2), kind="note", note="never arrived"))
     assert ledger.settle(path, "diversion_status") is None
-
-
-def test_a_million_entries_would_verify_in_a_minute(tmp_path):
-    path = tmp_path / "partner.jsonl"
-    checkpoint = chain(path, 20_000)
-    start = time.process_time()
-    assert ledger.verify(path, checkpoint) == checkpoint
-    # a million in under a minute is 1.2 s here
-    assert time.process_time() - start < 1.2
