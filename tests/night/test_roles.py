@@ -44,9 +44,12 @@ def _namespaces() -> bool:
     return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], check=False).returncode == 0
 
 
-pytestmark = pytest.mark.skipif(
-    not _namespaces(), reason="becoming three users needs the superuser, and leave to mount"
-)
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not _namespaces(), reason="becoming three users needs the superuser, and leave to mount"
+    ),
+]
 
 
 @dataclass
