@@ -29,7 +29,7 @@ def tonight(site: Site, feeds: Mapping[str, Any], base: Mapping[str, Any]) -> pa
             continue
         counts = feeds[feed.id]["tables"][CONSENTS]
         held = [of(site, base, [feed.id])]
-        if counts["removed"]:
+        if counts.get("removed"):
             known = base["feeds"][feed.id]["tables"][CONSENTS]["version"]
             held.append(_of_feed(tables.read(site, feed.id, CONSENTS, known), feed.id))
         now = tables.read(site, feed.id, CONSENTS, counts["version"], ["record_id"])
