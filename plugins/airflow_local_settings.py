@@ -2,7 +2,8 @@
 
 Tasks of the LocalExecutor are forks of the scheduler, so they inherit these modules; without them each
 task spends a second or more on imports, `validate` some seconds. Nothing is used here, only imported: a
-fork must not inherit half a thread pool. With roles a step is another user's process, and imports for itself.
+fork must not inherit half a thread pool. With roles each step is a process of another user: it imports for
+itself.
 """
 
 import os
