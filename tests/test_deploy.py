@@ -128,8 +128,8 @@ def test_what_a_role_reads_is_given_to_the_scheduler_and_to_no_other_service(rol
 def test_no_part_of_airflow_has_a_privilege_but_the_one_that_becomes_the_roles():
     parts = {n: s for n, s in SERVICES.items() if "AIRFLOW__CORE__FERNET_KEY" in s.get("environment", {})}
     assert len(parts) == 5
-    assert {n for n, s in parts.items() if s["cap_drop"] != ["ALL"]} == {"scheduler"}
-    assert {n for n, s in parts.items() if not s["security_opt"]} == {"scheduler"}
+    assert {n for n, s in parts.items() if s.get("cap_drop") != ["ALL"]} == {"scheduler"}
+    assert {n for n, s in parts.items() if "security_opt" not in s} == {"scheduler"}
 
 
 def test_each_role_has_the_connections_that_its_steps_open_and_no_other():
