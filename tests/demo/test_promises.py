@@ -272,13 +272,13 @@ def test_t6_through_the_dags_no_small_count_is_shown(story):
 
 def test_t7_through_the_dags_person_ids_last(story):
     first, second, third = (story.persons(n) for n in (1, 2, 3))
-    assert len(set(first.values())) > 200
+    assert len(set(first.values())) > 100
     # the ids of records were rotated in between, those of persons never are: whom the sealed case alone
     # stood for is parted from the others, and nobody else is dealt a new one
     assert len(set(second.values()) - set(first.values())) <= 1
     assert len(set(first.values()) - set(second.values())) <= 1
     both = second.keys() & third.keys()
-    assert len(both) > 500
+    assert len(both) > 200
     assert [r for r in both if second[r] != third[r]] == []
 
 
