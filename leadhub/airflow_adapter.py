@@ -50,8 +50,9 @@ def feeds() -> dict[str, Feed]:
     return feed_facts.load_all(SETTINGS.feeds)
 
 
-def agreements() -> dict[str, agreement_facts.Agreement]:
-    return agreement_facts.load_all(SETTINGS.agreements)
+def licences() -> list[agreement_facts.LicenceId]:
+    """All, in order of partners: also one whose file cannot be read keeps its tasks, which say so."""
+    return agreement_facts.known(SETTINGS.agreements, SETTINGS.var / "ledger" / "approved")
 
 
 def feed_asset(feed_id: str) -> Asset:
@@ -239,10 +240,12 @@ def tell_stewards(text: str) -> None:
 
 
 def tell_of_endings() -> dict[str, Any]:
-    """Each agreement that ends soon is told of once at each threshold; marked only when it was."""
+    """Each agreement that ends soon is told of once at each threshold, marked only when it was; what is
+    broken or overdue, every day."""
     said = run("endings.due")
-    if said["due"]:
+    if said["text"]:
         tell_stewards(said["text"])
+    if said["due"]:
         run("endings.told", said["due"])
     return said
 

@@ -40,7 +40,8 @@ def pending() -> None:
     """Licences under which nothing leaves until two people have answered."""
     from leadhub.steps import approvals
 
-    found = approvals.pending(_site())
+    site = _site()
+    found = approvals.pending(site)
     table = table_of("licence", "version", "partner", "state", "proposed by")
     for waiting in found:
         table.add_row(
@@ -48,6 +49,8 @@ def pending() -> None:
             waiting["proposed_by"] or "–",
         )
     console.print(table if found else "No licence waits for an answer.")
+    for error in approvals.stopped(site):
+        console.print(f"stopped: {error}", highlight=False, markup=False)
 
 
 @app.command()

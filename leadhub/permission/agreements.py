@@ -5,18 +5,23 @@ Facts alone, so that a lawyer can read one aloud. What an agreement does not nam
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from leadhub.foundation import facts_file, files
+from leadhub.foundation import files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.facts_file import Facts
 from leadhub.foundation.vocabulary import Protection, RecipientKind, Sensitivity, TableFacts
+from leadhub.permission import documents
 from leadhub.permission.court_orders import CourtOrder
+from leadhub.permission.documents import Folder, Signed
 
 _ID = r"^[a-z][a-z0-9_]{2,40}$"
 
@@ -46,13 +51,6 @@ class LegalBasis(Facts):
     covers: Covers
     citation: str = Field(min_length=3)
     permits: str
-
-
-class Approval(Facts):
-    """A signature under this version."""
-
-    signatory: str
-    signed_on: date
 
 
 class LinkEvidence(Facts):
@@ -101,24 +99,16 @@ class Recipient(Facts):
     push_connection: str | None = None
 
 
-class Signed(Facts):
-    """What all three tiers have: a memorandum, a sharing agreement, a licence."""
+@dataclass(frozen=True, order=True)
+class LicenceId:
+    """Of whom and what a licence is, as its id and the name of its file say."""
 
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]{2,80}$")
-    title: str
-    version: str
-    signatories: list[str] = Field(min_length=2)
-    approvals: list[Approval]
-    valid_from: date
-    valid_until: date
+    partner: str
+    dataset: str
 
-    @model_validator(mode="after")
-    def _signed_in_its_time(self) -> Self:
-        if self.valid_until < self.valid_from:
-            raise ValueError("valid_until lies before valid_from")
-        if not {a.signatory for a in self.approvals} <= set(self.signatories):
-            raise ValueError("approvals holds somebody who is no signatory")
-        return self
+    @property
+    def id(self) -> str:
+        return f"{self.partner}__{self.dataset}"
 
 
 class Agreement(Signed):
@@ -157,8 +147,8 @@ class Agreement(Signed):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Agreement:
-        if self.id != f"{self.partner}__{self.dataset}":
-            raise ValueError("id must be <partner>__<dataset>")
+        if named(self.id) != LicenceId(self.partner, self.dataset):
+            raise ValueError("id must be <partner>__<dataset>, and nowhere else a double underscore")
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("columns names a column twice")
         against = self.purpose in AGAINST_THE_PERSON
@@ -189,15 +179,37 @@ class Agreement(Signed):
         return "; ".join(b.citation for b in self.legal_basis if b.covers == covers)
 
 
-def load_all(folder: Path) -> dict[str, Agreement]:
-    """Every agreement by id. Raises: TerminalError `agreement_invalid` naming file and key."""
-    found = {}
-    for path in sorted(folder.glob("*.yaml")):
-        agreement = facts_file.read(path, Agreement, "agreement_invalid")
-        if agreement.id != path.stem:
-            raise TerminalError("agreement_invalid", f"[{path.name}] must be named after its id")
-        found[agreement.id] = agreement
-    return found
+def named(agreement_id: str) -> LicenceId | None:
+    """What an id says; None where it cannot be one."""
+    partner, joint, dataset = agreement_id.partition("__")
+    fits = joint and re.fullmatch(_ID, partner) and re.fullmatch(_ID, dataset) and "__" not in dataset
+    return LicenceId(partner, dataset) if fits else None
+
+
+def known(folder: Path, approved: Path) -> list[LicenceId]:
+    """Every licence: of which there is a file, whether it can be read or not, or that two people have
+    approved (`approved`: a folder each), so that none is lost by an edit. In order of partners."""
+    names = {path.stem for path in folder.glob("*.yaml")}
+    # where users have roles, whoever may not look there goes by the files alone
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        names |= {path.name for path in approved.iterdir()}
+    return sorted(licence for name in names if (licence := named(name)) is not None)
+
+
+def load(folder: Path, agreement_id: str) -> Agreement:
+    """One licence. Raises: TerminalError `agreement_invalid` naming file, key or line, and rule."""
+    if named(agreement_id) is None or not (folder / f"{agreement_id}.yaml").exists():
+        raise TerminalError(
+            "agreement_invalid",
+            f"there is no agreement [{agreement_id}]; agreements/*.yaml name them; where its file was "
+            "removed, put it back",
+        )
+    return documents.read(folder / f"{agreement_id}.yaml", Agreement)
+
+
+def load_all(folder: Path) -> Folder[Agreement]:
+    """Every licence by id, each for itself."""
+    return documents.read_all(folder, Agreement)
 
 
 def check_in_force(agreement: Signed, day: date) -> None:
