@@ -28,7 +28,8 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import CLOSING_POOL as CLOSING_POOL
 from leadhub.intake import feeds as feed_facts
 from leadhub.intake.feeds import Feed
-from leadhub.permission import agreements as agreement_facts
+from leadhub.permission import licences as licence_names
+from leadhub.permission.licences import LicenceId
 
 SETTINGS = site_settings.load()
 #: site time at which a night begins
@@ -50,9 +51,9 @@ def feeds() -> dict[str, Feed]:
     return feed_facts.load_all(SETTINGS.feeds)
 
 
-def licences() -> list[agreement_facts.LicenceId]:
+def licences() -> list[LicenceId]:
     """All, in order of partners: also one whose file cannot be read keeps its tasks, which say so."""
-    return agreement_facts.known(SETTINGS.agreements, SETTINGS.var / "ledger" / "approved")
+    return licence_names.known(SETTINGS.agreements, SETTINGS.var / "ledger" / "approved")
 
 
 def feed_asset(feed_id: str) -> Asset:

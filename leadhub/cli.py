@@ -197,7 +197,7 @@ def status() -> None:
 
 
 def _partners(site: Site) -> None:
-    from leadhub.permission.agreements import known
+    from leadhub.permission.licences import known
 
     delivered = _table("partner", "agreement", "in force until", "ledger entries", title="Partners")
     for licence in known(site.settings.agreements, site.approved):

@@ -10,7 +10,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import REPOSITORY
 from leadhub.foundation.vocabulary import Protection
 from leadhub.intake import feeds
-from leadhub.permission import agreements
+from leadhub.permission import agreements, licences
 from leadhub.release import documents
 from schemas import codes, releases
 from schemas.contract import Contract, facts, tables_of
@@ -239,20 +239,20 @@ def test_no_licence_is_lost_by_an_edit_of_its_file(tmp_path):
     (tmp_path / "police__hearsay.yaml").write_text("id: [")
     (tmp_path / "notes.yaml").write_text("")
     (tmp_path / "approved" / "provider__client_events").mkdir(parents=True)
-    known = agreements.known(tmp_path, tmp_path / "approved")
+    known = licences.known(tmp_path, tmp_path / "approved")
     assert [licence.id for licence in known] == [
         agreement().id,
         "police__hearsay",
         "provider__client_events",
     ]
-    assert agreements.known(tmp_path, tmp_path / "none") == known[:2]
+    assert licences.known(tmp_path, tmp_path / "none") == known[:2]
 
 
 @pytest.mark.parametrize(
     "name", ["police", "__x", "police__", "po__lice__x", "Police__stops", "police__../x"]
 )
 def test_what_is_no_licence_s_name(name):
-    assert agreements.named(name) is None
+    assert licences.named(name) is None
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,7 @@ Facts alone, so that a lawyer can read one aloud. What an agreement does not nam
 
 from __future__ import annotations
 
-import contextlib
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -19,11 +16,10 @@ from leadhub.foundation import files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.facts_file import Facts
 from leadhub.foundation.vocabulary import Protection, RecipientKind, Sensitivity, TableFacts
-from leadhub.permission import documents
+from leadhub.permission import documents, licences
 from leadhub.permission.court_orders import CourtOrder
 from leadhub.permission.documents import Folder, Signed
-
-_ID = r"^[a-z][a-z0-9_]{2,40}$"
+from leadhub.permission.licences import LicenceId
 
 #: a purpose that is not here cannot be agreed upon. The last two are shut for what is protected unless a
 #: court opened them (`gate`): 42 CFR 2.12(d), 2.13(a)
@@ -99,34 +95,22 @@ class Recipient(Facts):
     push_connection: str | None = None
 
 
-@dataclass(frozen=True, order=True)
-class LicenceId:
-    """Of whom and what a licence is, as its id and the name of its file say."""
-
-    partner: str
-    dataset: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.partner}__{self.dataset}"
-
-
 class Agreement(Signed):
     """One data-use licence. Read aloud, it says who gets what, why, from whom, until when."""
 
-    partner: str = Field(pattern=_ID)
+    partner: str = Field(pattern=licences.PART)
     #: the data-sharing agreements (`frame`) that cover every record that goes into the dataset
     under: list[str] = Field(min_length=1)
     purpose: Purpose
     use_limits: list[str] = Field(min_length=1)
     legal_basis: list[LegalBasis] = Field(min_length=1)
-    dataset: str = Field(pattern=_ID)
+    dataset: str = Field(pattern=licences.PART)
     #: which rows, in the word of the dataset's contract
     cohort: str
     identifiability: Identifiability
     columns: list[str] = Field(min_length=1)
     #: agency whose sealed ids the partner may have opened: its own, and no other
-    own_ids_of: str | None = Field(default=None, pattern=_ID)
+    own_ids_of: str | None = Field(default=None, pattern=licences.PART)
     #: feeds this partner may know of, with their as-of dates
     inputs: list[str] = Field(min_length=1)
     #: nights after which an input is too old to publish on
@@ -147,7 +131,7 @@ class Agreement(Signed):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Agreement:
-        if named(self.id) != LicenceId(self.partner, self.dataset):
+        if licences.named(self.id) != LicenceId(self.partner, self.dataset):
             raise ValueError("id must be <partner>__<dataset>, and nowhere else a double underscore")
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("columns names a column twice")
@@ -179,26 +163,9 @@ class Agreement(Signed):
         return "; ".join(b.citation for b in self.legal_basis if b.covers == covers)
 
 
-def named(agreement_id: str) -> LicenceId | None:
-    """What an id says; None where it cannot be one."""
-    partner, joint, dataset = agreement_id.partition("__")
-    fits = joint and re.fullmatch(_ID, partner) and re.fullmatch(_ID, dataset) and "__" not in dataset
-    return LicenceId(partner, dataset) if fits else None
-
-
-def known(folder: Path, approved: Path) -> list[LicenceId]:
-    """Every licence: of which there is a file, whether it can be read or not, or that two people have
-    approved (`approved`: a folder each), so that none is lost by an edit. In order of partners."""
-    names = {path.stem for path in folder.glob("*.yaml")}
-    # where users have roles, whoever may not look there goes by the files alone
-    with contextlib.suppress(FileNotFoundError, PermissionError):
-        names |= {path.name for path in approved.iterdir()}
-    return sorted(licence for name in names if (licence := named(name)) is not None)
-
-
 def load(folder: Path, agreement_id: str) -> Agreement:
     """One licence. Raises: TerminalError `agreement_invalid` naming file, key or line, and rule."""
-    if named(agreement_id) is None or not (folder / f"{agreement_id}.yaml").exists():
+    if licences.named(agreement_id) is None or not (folder / f"{agreement_id}.yaml").exists():
         raise TerminalError(
             "agreement_invalid",
             f"there is no agreement [{agreement_id}]; agreements/*.yaml name them; where its file was "

@@ -8,7 +8,7 @@ from typing import Any
 
 from leadhub.foundation import files, ledger
 from leadhub.foundation.errors import TerminalError
-from leadhub.permission import agreements
+from leadhub.permission import licences
 from leadhub.release import approval
 from leadhub.release.approval import Role, Standing, Terms
 from leadhub.release.store import Store
@@ -23,7 +23,7 @@ AWAITING = "awaiting_approval"
 
 def _store(site: Site, agreement_id: str) -> Store:
     """By its id alone: what was approved and delivered is there, whatever became of its file."""
-    named = agreements.named(agreement_id)
+    named = licences.named(agreement_id)
     if named is None:
         raise TerminalError("agreement_invalid", f"[{agreement_id}] is no id of a licence")
     return Store(site.settings.var, named.partner, named.dataset)
@@ -97,7 +97,7 @@ def preview(site: Site, agreement_id: str, night: str) -> Receipt:
         licence.package,
         licensed.content(site, licence, kept=False),
         licensed.up_to_date(site, licence.agreement)(held.rows) if held else None,
-        before.documents if before else None,
+        before.terms.documents if before else None,
         terms=asked.documents,
         stated=licence.stated,
     )

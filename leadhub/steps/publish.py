@@ -15,6 +15,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.permission import agreements
 from leadhub.permission.agreements import Agreement
 from leadhub.release import checkpoints, documents
+from leadhub.release.approval import Terms
 from leadhub.release.channel import Channel
 from leadhub.release.publication import Publication
 from leadhub.steps import approvals, licensed, terms
@@ -79,7 +80,7 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
         withdraw(site, agreement_id, night)
         waiting = {"status": approvals.AWAITING, "partner": licence.package.partner, "rows": 0}
         return site.lake.put_receipt(night, agreement_id, "stage", waiting | pinned)
-    receipt = _stage(site, licence, key, terms.fingerprint(asked.documents))
+    receipt = _stage(site, licence, key, asked)
     return site.lake.put_receipt(night, agreement_id, "stage", receipt | pinned)
 
 
@@ -93,12 +94,12 @@ def _withdrawing(site: Site, agreement_id: str, night: str) -> Iterator[None]:
         raise
 
 
-def _stage(site: Site, licence: Licensed, key: bytes | None, fingerprint: str | None) -> Receipt:
-    """`key`: the partner's certificate, that of the `fingerprint` which was approved."""
+def _stage(site: Site, licence: Licensed, key: bytes | None, asked: Terms) -> Receipt:
+    """`key`: the partner's certificate, of the fingerprint that was approved with the terms."""
     with _door(site, licence.agreement) as door:
         return door.publication.stage(
-            replace(licence.package, recipient=fingerprint),
-            licence.identity,
+            replace(licence.package, recipient=terms.fingerprint(asked)),
+            replace(licence.identity, terms_sha256=asked.subject),
             lambda: licensed.content(site, licence),
             open_ids=licensed.opener(site, licence),
             stated=licence.stated,
@@ -122,7 +123,7 @@ def withdraw(site: Site, agreement_id: str, night: str) -> Receipt:
         package=replace(licence.package, withdrawals_only=True),
         identity=replace(licence.identity, withdrawals_only=True),
     )
-    staged = _stage(site, alone, _key(site, approved), terms.fingerprint(approved.documents))
+    staged = _stage(site, alone, _key(site, approved), approved.terms)
     if staged["status"] == "nothing_to_withdraw":
         return staged
     receipt = _deliver(site, alone.agreement, staged["release_id"])

@@ -8,7 +8,7 @@ from typing import Any
 
 from leadhub.foundation import clock, files, ledger
 from leadhub.foundation.errors import TerminalError
-from leadhub.permission import agreements
+from leadhub.permission import licences
 from leadhub.permission.agreements import Agreement
 from leadhub.release import recalls
 from leadhub.release.recalls import Recall
@@ -56,7 +56,7 @@ def listed(site: Site) -> list[dict[str, Any]]:
 def abandoned(site: Site) -> list[str]:
     """partner/dataset of what was delivered under an agreement whose file is gone. It has no task of its
     own where Airflow may not look at what was approved (`roles`): nothing is sure to be withdrawn there."""
-    named = (agreements.named(path.stem) for path in site.settings.agreements.glob("*.yaml"))
+    named = (licences.named(path.stem) for path in site.settings.agreements.glob("*.yaml"))
     known = {(licence.partner, licence.dataset) for licence in named if licence}
     delivered = {
         (chain.stem, str(entry.dataset))

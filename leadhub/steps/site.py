@@ -23,6 +23,7 @@ from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Landing
 from leadhub.permission import agreements as agreement_facts
 from leadhub.permission import frame as frames
+from leadhub.permission import licences
 from leadhub.permission.agreements import Agreement
 from leadhub.permission.frame import Frame
 
@@ -101,7 +102,7 @@ class Site:
     @property
     def licences(self) -> list[str]:
         """Ids of all licences, also of those whose file cannot be read, or is gone since its approval."""
-        return [licence.id for licence in agreement_facts.known(self.settings.agreements, self.approved)]
+        return [licence.id for licence in licences.known(self.settings.agreements, self.approved)]
 
     @cached_property
     def agreements(self) -> Mapping[str, Agreement]:

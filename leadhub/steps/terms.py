@@ -86,18 +86,17 @@ def certificate(site: Site, agreement: Agreement) -> bytes | None:
     return found
 
 
-def fingerprint(facts: Mapping[str, Facts]) -> str | None:
-    """Of the partner's certificate, from a licence's documents; None where nothing is encrypted."""
-    return facts[_KEY]["fingerprint"] if _KEY in facts else None
+def fingerprint(asked: Terms) -> str | None:
+    """Of the partner's certificate; None where nothing is encrypted."""
+    return asked.documents[_KEY]["fingerprint"] if _KEY in asked.documents else None
 
 
 @dataclass(frozen=True)
 class Approved:
     """What two people approved last: by whom, to whom and how withdrawals leave whatever was edited since.
-    `documents`: as `Terms.documents`; `visible`: as `visible`; `key`: the partner's certificate, None where
-    nothing is encrypted."""
+    `visible`: as `visible`; `key`: the partner's certificate, None where nothing is encrypted."""
 
-    documents: Mapping[str, Facts]
+    terms: Terms
     agreement: Agreement
     frame: Frame
     visible: list[str]
@@ -113,7 +112,8 @@ def approved(told: Mapping[str, Any], subject: str) -> Approved:
     """`kept` read back. Raises: ValueError where it is not what the ledger says was approved."""
     facts: Mapping[str, Facts] = told["documents"]
     agreement = Agreement.model_validate(facts[_LICENCE])
-    if Terms(agreement.dataset, agreement.id, agreement.version, facts).subject != subject:
+    asked = Terms(agreement.dataset, agreement.id, agreement.version, facts)
+    if asked.subject != subject:
         raise ValueError("not what was approved")
     sharing = {
         name.removeprefix(_SHARING): SharingAgreement.model_validate({"title": "", **said})
@@ -126,6 +126,6 @@ def approved(told: Mapping[str, Any], subject: str) -> Approved:
         if name.startswith(_MEMORANDUM)
     }
     key = told["key"].encode() if told["key"] else None
-    if fingerprint(facts) != (openpgp.fingerprint(key) if key else None):
+    if fingerprint(asked) != (openpgp.fingerprint(key) if key else None):
         raise ValueError("another key than was approved")
-    return Approved(facts, agreement, Frame(memoranda, sharing), list(facts[_SEALED]["open"]), key)
+    return Approved(asked, agreement, Frame(memoranda, sharing), list(facts[_SEALED]["open"]), key)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leadhub.cli import app
+from leadhub.foundation import keys as key_ring
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import REPOSITORY, Settings
 from leadhub.steps import blocked
@@ -67,11 +68,19 @@ def test_a_broken_document_stops_exactly_the_licences_that_need_it(
     assert tried.exception.message.splitlines() == told
 
 
-def test_a_document_that_no_licence_needs_is_told_of(settings):
+def test_a_document_that_no_licence_needs_is_told_of(settings, monkeypatch):
     (settings.agreements / "sharing" / "court_data.yaml").write_text("id: court_data\n")
     [told] = blocked.told(settings)
     assert "[court_data.yaml]" in told
     assert told.endswith("No licence needs it")
+    (settings.agreements / f"{DA}.yaml").write_text("id: [")
+    key_ring.load(settings.root_key, create=True)
+    monkeypatch.setenv("LEADHUB_AGREEMENTS", str(settings.agreements))
+    monkeypatch.setenv("LEADHUB_VAR", str(settings.var))
+    shown = CliRunner().invoke(app, ["status"]).output
+    assert re.search(rf"{DA} +cannot be read", shown)
+    for said in ("[court_data.yaml]", f"[{DA}.yaml] is not YAML"):
+        assert said in " ".join(shown.split())
 
 
 def test_every_partner_keeps_its_tasks_whatever_is_written_in_its_file(settings):
