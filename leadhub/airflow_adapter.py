@@ -134,6 +134,8 @@ def poke(step: str, *arguments: str) -> PokeReturnValue:
 #: a question of one night ends before the next night asks it anew
 ANSWER_WITHIN = timedelta(hours=20)
 _REFUSE = "Refuse"
+#: which preview a person saw, and of which documents
+_SEEN = ("preview_sha256", "subject_sha256")
 _OPTIONS = {"proposed": "Propose", "approved": "Approve"}
 
 
@@ -159,7 +161,8 @@ class Question(HITLOperator):
         if shown["state"] in (self.role, "approved"):
             return shown["state"]
         self.body = shown["markdown"]
-        context["ti"].xcom_push("preview_sha256", shown["preview_sha256"])
+        for name in _SEEN:
+            context["ti"].xcom_push(name, shown[name])
         tell_stewards(f"{self.subject}\nAnswer in Airflow, 'Required Actions'.")
         return super().execute(context)
 
@@ -167,14 +170,14 @@ class Question(HITLOperator):
         answer = super().execute_complete(context, event)
         by = (answer["responded_by_user"] or {}).get("name") or ""
         refused = answer["chosen_options"] == [_REFUSE]
-        seen = context["ti"].xcom_pull(task_ids=self.task_id, key="preview_sha256")
+        seen = {name: context["ti"].xcom_pull(task_ids=self.task_id, key=name) for name in _SEEN}
         try:
             _act(
                 "approvals.answer",
                 self.agreement_id,
                 "refused" if refused else self.role,
                 by=by,
-                preview_sha256=seen,
+                **seen,
             )
         except TerminalError as error:
             if error.reason != "approval_refused":

@@ -92,7 +92,8 @@ def _answer(licence: str, role: Role, by: str) -> None:
     seen = approvals.preview(site, licence, approvals.last_night(site))
     console.print(Markdown(seen["markdown"]))
     who = approval.at_login(by, login()) if by.strip() else ""
-    said = approvals.answer(site, licence, role, by=who, preview_sha256=seen["preview_sha256"])
+    shown = {name: seen[name] for name in ("preview_sha256", "subject_sha256")}
+    said = approvals.answer(site, licence, role, by=who, **shown)
     console.print(f"{said['agreement']} {said['version']}: {said['state']} by {said['by']}", markup=False)
     if role == "approved":
         console.print("The next night sends it; or run tonight's publication again.")

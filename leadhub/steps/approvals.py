@@ -102,6 +102,7 @@ def preview(site: Site, agreement_id: str, night: str) -> Receipt:
         stated=licence.stated,
     )
     return {
+        "subject_sha256": asked.subject,
         "state": now.state,
         "proposed_by": now.proposed_by,
         "preview": shown,
@@ -111,13 +112,23 @@ def preview(site: Site, agreement_id: str, night: str) -> Receipt:
 
 
 def answer(
-    site: Site, agreement_id: str, role: Role, *, by: str, preview_sha256: str | None = None
+    site: Site,
+    agreement_id: str,
+    role: Role,
+    *,
+    by: str,
+    preview_sha256: str | None = None,
+    subject_sha256: str | None = None,
 ) -> Receipt:
     """One person's answer, into the partner's ledger. The same answer again is one answer.
 
-    Raises: TerminalError `approval_refused` (`approval.check_answer`).
+    `preview_sha256`, `subject_sha256`: what this person saw, and of which documents.
+    Raises: TerminalError `approval_refused` (`approval.check_answer`), also where a document changed since
+    they looked.
     """
     asked = _terms(site, agreement_id)
+    if subject_sha256 not in (None, asked.subject):
+        raise TerminalError("approval_refused", "a document changed since you looked; look again")
     now = standing(site, agreement_id, asked)
     said = {"proposed": now.proposed_by, "approved": now.approved_by}.get(role)
     if now.state != role or said != by.strip():

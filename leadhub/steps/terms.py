@@ -104,7 +104,12 @@ class Approved:
 
 
 def kept(terms: Terms, key: bytes | None) -> dict[str, Any]:
-    """What is kept of approved terms. A certificate is public; its fingerprint was approved."""
+    """What is kept of approved terms. A certificate is public; its fingerprint is approved.
+
+    Raises: TerminalError `approval_refused` where it is another by now.
+    """
+    if fingerprint(terms) != (openpgp.fingerprint(key) if key else None):
+        raise TerminalError("approval_refused", "the partner's key changed meanwhile; look again")
     return {"documents": terms.documents, "key": key.decode() if key else None}
 
 

@@ -151,6 +151,15 @@ def test_what_was_approved_stands_whatever_becomes_of_the_files(site, certificat
     assert [e.reason for e in approvals.stopped(site)] == ["agreement_invalid"]
 
 
+def test_who_answers_answers_for_the_documents_that_they_saw(site):
+    seen = of_each(site)[DA].subject
+    edit(site, "sharing/police_data.yaml", "2031-12-31", "2032-12-31")
+    with pytest.raises(TerminalError, match="approval_refused: a document changed"):
+        approvals.answer(site, DA, "proposed", by="A", subject_sha256=seen)
+    now = of_each(site)[DA].subject
+    assert approvals.answer(site, DA, "proposed", by="A", subject_sha256=now)["state"] == "proposed"
+
+
 @pytest.mark.parametrize("fact", ["licence", "key"])
 def test_what_is_not_as_it_was_approved_is_refused(site, certificates, fact):
     approve(site, DA)
