@@ -10,7 +10,7 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import departed, revoked, seals
+from leadhub.steps import approvals, departed, revoked, seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -146,6 +146,7 @@ def commit(site: Site, night: str) -> Receipt:
             "hashes": reconciled["hashes"],
             "person_counter": linked["person_counter"],
             "linkage": linked["linkage"],
+            "asked_bits": approvals.asked_bits(site, base.get("asked_bits", ())),
             "key_version": site.keys.version,
         }
         failpoints.reach("night.before_commit")
