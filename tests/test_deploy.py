@@ -135,7 +135,7 @@ def test_no_part_of_airflow_has_a_privilege_but_the_one_that_becomes_the_roles()
 def test_each_role_has_the_connections_that_its_steps_open_and_no_other():
     held = {r: {n for n in of_role(r) if n.startswith("AIRFLOW_CONN_")} for r in roles.ROLES}
     sources = feeds.load_all(REPOSITORY / "feeds").values()
-    partners = [a.recipient for a in agreements.load_all(REPOSITORY / "agreements").values()]
+    partners = [a.recipient for a in agreements.load_all(REPOSITORY / "agreements").found.values()]
     opened = {
         "landing": {f.connection for f in sources} | {f.outbox for f in sources},
         "linking": set(),
