@@ -13,7 +13,8 @@ A line is one recipient × category of a signed document. It does not count wher
 - `ended`: the treatment or the proceeding that it was given for has ended.
 - `end_unknown`: it ends by an event that nobody here can see, as in a proceeding that no known case bears;
   or never, which a Part 2 client's may not.
-- `in_doubt`: a newer row of it was refused and is not put right yet: it may have been the revocation.
+- `in_doubt`: a row of the provider's consents was refused and is not put right yet: it may have been the
+  revocation, of any line of the client that it names, and of anybody's where it names nobody.
 - `discloser_missing`, `revocation_right_missing`, `signature_missing`, `tpo_statement_missing`,
   `signer_not_sufficient`, `known_false`: deficient on its face, or false (42 CFR 2.31(c)). What the form
   leaves out is asked of Part 2 papers and Part 2 clients alone.
@@ -25,7 +26,7 @@ A line is one recipient × category of a signed document. It does not count wher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -54,6 +55,10 @@ ACTIVE: dict[str, Any] = {
     "consent_id": pl.String,
     "categories": pl.List(pl.String),
 }
+
+
+#: of refused rows of consents that are not put right: whose (null: whoever it is, of this feed), which line
+DOUBTED: dict[str, Any] = {"feed": pl.String, "client_id": pl.String, "record_id": pl.String}
 
 
 class Reason(Facts):
@@ -98,14 +103,14 @@ def judged(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
-    doubted: Collection[str] = (),
+    doubted: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Every line that names this partner and a category that it asks for, with `reasons` (a list) why it
     does not count.
 
     `consents`, `clients` and `episodes` are the providers' state tables with a `feed` column,
     `justice_events` is casework's; without the last two, lines that end by an event do not count.
-    `doubted`: record ids of lines of which a row stands open in quarantine. Sorted.
+    `doubted`: `DOUBTED` of the rows that stand open in quarantine. Sorted.
     """
     rule, day = agreement.consent, at.astimezone(ZoneInfo(time_zone)).date()
     described = _frame(clients).select(*_CLIENT, "part2_program")
@@ -135,7 +140,7 @@ def judged(
         "end_unknown": open_ended
         & ~pl.col("end_visible")
         & (protected | (pl.col("expiry_event") != "NONE")),
-        "in_doubt": pl.col("record_id").is_in(list(doubted)),
+        "in_doubt": _in_doubt(doubted),
         "discloser_missing": formal & pl.col("discloser").is_null(),
         "revocation_right_missing": formal & (pl.col("revocable").is_null() | too_late),
         "signature_missing": formal & pl.col("signer").is_null(),
@@ -160,6 +165,18 @@ def judged(
         )
         .drop("ended", "end_visible")
         .sort("feed", "client_id", "consent_id", "info_category", "record_id")
+    )
+
+
+def _in_doubt(doubted: pl.DataFrame | None) -> pl.Expr:
+    if doubted is None:
+        return pl.lit(value=False)
+    whole = doubted.filter(pl.col("client_id").is_null()).get_column("feed")
+    clients = doubted.select(pl.struct(_CLIENT)).to_series()
+    return (
+        pl.col("feed").is_in(whole.implode())
+        | pl.struct(_CLIENT).is_in(clients.implode())
+        | pl.col("record_id").is_in(doubted.get_column("record_id").drop_nulls().implode())
     )
 
 
@@ -221,7 +238,7 @@ def active(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
-    doubted: Collection[str] = (),
+    doubted: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """feed, client_id, docket_no_token, consent_id of the documents with a line that counts now, and the
     `categories` that it covers; sorted.
@@ -259,7 +276,7 @@ def valid_at(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
-    doubted: Collection[str] = (),
+    doubted: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Every line at a moment, once for each agreement that asks for its recipient and category: `agreement`
     (its id; null where none asks) and `reasons` (ids in `law().reasons`; empty: it counts). By consent.

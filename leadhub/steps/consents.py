@@ -17,7 +17,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.identity import sealing
 from leadhub.intake.feeds import Feed
 from leadhub.permission import consent, fhir
-from leadhub.steps import licensed, tables
+from leadhub.steps import doubts, tables
 from leadhub.steps.site import Site
 
 _SEALED = ("consent_id", "client_id", "docket_no")
@@ -48,7 +48,7 @@ def lines(site: Site, agency: str, local_id: str, at: datetime) -> pl.DataFrame:
         time_zone=site.settings.time_zone,
         episodes=episodes,
         justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
-        doubted=licensed.doubted(site, manifest),
+        doubted=doubts.consents(site, manifest["tables"]),
     )
     opened = {c: sealing.open_sealed(found[c].to_arrow(), agency, site.keys) for c in _SEALED}
     return found.with_columns(pl.Series(c, pl.from_arrow(ids)) for c, ids in opened.items())

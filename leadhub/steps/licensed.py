@@ -24,7 +24,7 @@ from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package, schema_version
 from leadhub.release.publication import Identity
 from leadhub.release.shipment import Content
-from leadhub.steps import revoked, statistics, tables
+from leadhub.steps import doubts, revoked, statistics, tables
 from leadhub.steps.site import Site
 
 _CASEWORK = tuple(f.name for f in fields(Casework))
@@ -123,19 +123,8 @@ def _active(site: Site, manifest: dict[str, Any], agreement: Agreement) -> pl.Da
         time_zone=site.settings.time_zone,
         episodes=_provider_tables(site, manifest, "episodes", covered),
         justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
-        doubted=doubted(site, manifest),
+        doubted=doubts.consents(site, manifest["tables"]),
     )
-
-
-def doubted(site: Site, manifest: dict[str, Any]) -> set[str]:
-    """Record ids of consents of which a refused row stands open: what it said is not known here."""
-    found: set[str] = set()
-    for name, version in manifest["tables"].items():
-        if name.startswith("quarantine_"):
-            opened = pl.DataFrame(pl.from_arrow(site.lake.read(name, version, ["table", "record_id"])))
-            refused = opened.filter(pl.col("table") == "consents").get_column("record_id")
-            found |= set(refused.drop_nulls())
-    return found
 
 
 def check(site: Site, licence: Licensed) -> None:
