@@ -1,7 +1,8 @@
 """Restrictions that nobody could read: refused rows that may be a revocation or a seal, while open.
 
-Landing says whose they are (`named`), publishing withholds what they may take back (`consents`). Default
-deny (42 CFR 2.13(a)): an agency's slip keeps data in, never lets them out.
+Landing says whose they are (`named`), publishing withholds what they may take back (`consents`, `cases`).
+Default deny (42 CFR 2.13(a), CPL 160.50): an agency's slip keeps data in, never lets them out. A row that
+names nobody withholds every consent of its feed; but no case, since it would be all of them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from leadhub.casework.seals import UNREAD
 from leadhub.identity import keyed, rekeying
 from leadhub.identity import pseudonymise as pseudonyms
 from leadhub.intake import mapping
 from leadhub.intake.feeds import Feed
 from leadhub.intake.mapping import Mapped
-from leadhub.intake.quarantine import RESTRICTIONS, SCHEMA
+from leadhub.intake.quarantine import NAMED, RESTRICTIONS, SCHEMA
 from leadhub.intake.tabular import ROW
 from leadhub.intake.validation import Judged
 from leadhub.permission import consent
@@ -98,6 +100,17 @@ def _held(
     return (named & known).alias(name)
 
 
+def versions(feeds: Mapping[str, Any], before: Mapping[str, int]) -> dict[str, int]:
+    """Of each feed's quarantine the version that counts: tonight's (`feeds`: how they closed), or where it
+    was judged on no drop that of the night's tables `before`."""
+    names = {feed: f"quarantine_{feed}" for feed in feeds}
+    found = {
+        names[feed]: said["quarantine"]["version"] if said["quarantine"] else before.get(names[feed])
+        for feed, said in feeds.items()
+    }
+    return {name: version for name, version in found.items() if version is not None}
+
+
 def unread(site: Site, versions: Mapping[str, int], names: Collection[str]) -> pl.DataFrame:
     """Columns of `quarantine.SCHEMA`: open refused rows of these tables over all feeds, with ids of the
     newest key version. `versions`: a night's tables."""
@@ -121,6 +134,14 @@ def consents(site: Site, versions: Mapping[str, int]) -> pl.DataFrame:
         pl.col("names_nobody") | pl.col("client_id").is_not_null()
     )
     return refused.select("feed", whose.alias("client_id"), "record_id").unique().sort(*consent.DOUBTED)
+
+
+def cases(site: Site, versions: Mapping[str, int]) -> pa.Table:
+    """`casework.seals.UNREAD` of a night's tables."""
+    refused = unread(site, versions, ["dispositions", "seal_orders"]).sort(*_WHERE, "opened_on")
+    refused = refused.unique([*_WHERE], keep="first", maintain_order=True)
+    named = pl.col("names_nobody") | pl.any_horizontal(pl.col(NAMED).is_not_null())
+    return keyed.to_arrow(refused.filter(named).select(UNREAD).sort(UNREAD, nulls_last=True))
 
 
 def nameless(opened: pa.Table) -> list[dict[str, Any]]:

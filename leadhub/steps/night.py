@@ -10,7 +10,7 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import departed, revoked, seals
+from leadhub.steps import departed, doubts, revoked, seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -33,8 +33,9 @@ def closed_feeds(site: Site, night: str) -> dict[str, Receipt]:
     return {f: r for f, r in closed.items() if r is not None}
 
 
-def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Inputs:
-    """Casework's inputs: state tables by contract kind, over all its feeds, and what `link` found."""
+def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt, before: dict[str, int]) -> Inputs:
+    """Casework's inputs: state tables by contract kind, over all its feeds, and what `link` found.
+    `before`: the tables of the last committed night."""
     from leadhub.casework import Inputs
 
     tables: dict[str, dict[str, list[pa.Table]]] = defaultdict(lambda: defaultdict(list))
@@ -56,6 +57,7 @@ def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Inputs:
         crosswalk=site.lake.read("crosswalk", linked["tables"]["crosswalk"]),
         pairs=site.lake.read("linkage_pairs", linked["tables"]["linkage_pairs"]),
         seals=seals.register(site),
+        unread=doubts.cases(site, doubts.versions(feeds, before)),
     )
 
 
@@ -70,16 +72,17 @@ def reconcile(site: Site, night: str) -> Receipt:
         linked, closed = site.lake.receipt(night, SCOPE, "link"), closed_feeds(site, night)
         if linked is None:
             raise TerminalError("night_incomplete", f"night {night} is not linked yet")
-        told = inputs(site, closed, linked)
+        base = site.lake.base(night)
+        told = inputs(site, closed, linked, base["tables"])
         found = casework.reconcile(told, night=night, time_zone=site.settings.time_zone)
         versions, rows, hashes = {}, {}, {}
         for name, table in found.tables().items():
             versions[name], rows[name] = site.lake.write(name, table), table.num_rows
             hashes[name] = content_hash(table)
             failpoints.reach("reconcile.between_tables")
-        gone = departed.tonight(site, night, closed, site.lake.base(night))
+        gone = departed.tonight(site, night, closed, base)
         versions[departed.TABLE] = site.lake.write(departed.TABLE, gone)
-        taken_back = revoked.tonight(site, closed, site.lake.base(night))
+        taken_back = revoked.tonight(site, closed, base)
         if taken_back is not None:
             versions[revoked.TABLE] = site.lake.write(revoked.TABLE, taken_back)
         _keep(site, night, told, found)
@@ -132,17 +135,17 @@ def commit(site: Site, night: str) -> Receipt:
             for f, r in feeds.items()
             for t, c in r["tables"].items()
         }
-        for feed_id, receipt in feeds.items():
-            name = f"quarantine_{feed_id}"
-            kept = receipt["quarantine"] or {"version": base["tables"].get(name)}
-            if kept["version"] is not None:
-                tables[name] = kept["version"]
         manifest = {
             "night": night,
             "previous": base["night"],
             "committed_at": clock.stamp(clock.now()),
             "feeds": feeds,
-            "tables": {**tables, **linked["tables"], **reconciled["tables"]},
+            "tables": {
+                **tables,
+                **doubts.versions(feeds, base["tables"]),
+                **linked["tables"],
+                **reconciled["tables"],
+            },
             "hashes": reconciled["hashes"],
             "person_counter": linked["person_counter"],
             "linkage": linked["linkage"],

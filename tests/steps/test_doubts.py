@@ -4,6 +4,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from leadhub.casework.seals import UNREAD
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing
@@ -108,12 +109,12 @@ def test_an_order_names_an_arrest_by_a_number_that_others_issue(site):
     assert found[4]["da_case_no"], "should that case come, it is withheld"
 
 
-def opened(site, *rows: dict) -> dict[str, int]:
-    """A quarantine of Harbor's as a night's tables name it."""
-    fault = {"feed": HARBOR, "table": "consents", "drop_id": "d", "column": "revoked_at", "reason": "x"}
+def opened(site, *rows: dict, feed: str = HARBOR) -> dict[str, int]:
+    """A feed's quarantine as a night's tables name it."""
+    fault = {"feed": feed, "table": "consents", "drop_id": "d", "column": "revoked_at", "reason": "x"}
     named = [fault | {"names_nobody": False, "row": n} | row for n, row in enumerate(rows, 2)]
     table = pa.Table.from_pylist(named, quarantine.SCHEMA)
-    return {f"quarantine_{HARBOR}": site.lake.write(f"quarantine_{HARBOR}", table)}
+    return {f"quarantine_{feed}": site.lake.write(f"quarantine_{feed}", table)}
 
 
 def test_doubts_outlive_a_rotation_of_the_key_of_ids(site):
@@ -142,3 +143,31 @@ def test_stewards_are_told_of_row_and_rule_and_of_no_value(site):
     assert "no consent of this feed counts" in said
     assert "secret" not in said
     assert "may still be delivered" in doubts.told([row | {"table": "seal_orders"}])
+
+
+def test_a_refused_row_of_the_office_is_told_once_with_all_that_it_names(site):
+    case, arrest = sealing.seal(pa.array(["C1", "A1"]), "district_attorney", site.keys).to_pylist()
+    versions = opened(
+        site,
+        {"table": "dispositions", "da_case_no": case, "opened_on": "2026-11-02"},
+        {"table": "dispositions", "da_case_no": case, "opened_on": "2026-11-01", "row": 2},
+        {"table": "seal_orders", "arrest_no": arrest, "arrest_no_token": "t1:A1"},
+        {"table": "seal_orders", "names_nobody": True},
+        {"table": "dispositions", "record_id": "r1:twin"},
+        {"table": "cases", "da_case_no": case},
+        feed=DA,
+    )
+    found = doubts.cases(site, versions)
+    assert found.column_names == list(UNREAD)
+    names = ("table", "da_case_no", "arrest_no_token", "opened_on")
+    assert [tuple(r[n] for n in names) for r in found.to_pylist()] == [
+        ("dispositions", case, None, "2026-11-01"),
+        ("seal_orders", None, "t1:A1", None),
+        ("seal_orders", None, None, None),
+    ]
+
+
+def test_a_quarantine_of_tonight_counts_and_else_the_one_before():
+    feeds = {"a": {"quarantine": {"version": 7}}, "b": {"quarantine": None}, "c": {"quarantine": None}}
+    before = {"quarantine_a": 1, "quarantine_b": 2, "other": 3}
+    assert doubts.versions(feeds, before) == {"quarantine_a": 7, "quarantine_b": 2}
