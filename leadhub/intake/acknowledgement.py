@@ -36,8 +36,9 @@ WORDS: dict[str, Words] = {
     # rows
     "wrong_field_count": Words(
         "The row has more or fewer cells than the header, or is no data row.",
-        "Remove blank lines, comments and totals; quote cells that contain the delimiter.",
+        "Remove comments and totals; quote cells that contain the delimiter.",
     ),
+    "blank_line": Words("The line is blank.", "Remove it."),
     "missing_value": Words("The cell is empty and must not be.", "Fill it in at the source."),
     "unparsable_date": Words(
         "The cell is not a date in the agreed form.", "Write a real calendar day in the agreed form."

@@ -29,7 +29,7 @@ RESTRICTIONS: Mapping[str, tuple[str, ...]] = {
 NAMED = ("client_id", "da_case_no", "arrest_no", "arrest_no_token", "cjtn", "cjtn_token")
 #: `row` counts as in `tabular.Parsed`; `column` is null where the row as a whole is wrong; `record_id` is
 #: the keyed token of the key columns, null where the key cannot be read; `opened_on` is a night;
-#: `names_nobody`: a row of `RESTRICTIONS` that does not say whose it is, or whose number nobody ever had
+#: `names_nobody`: a row of `RESTRICTIONS` that does not say whose it is, or gives a number nobody has
 SCHEMA = pa.schema(
     [
         ("feed", pa.string()),

@@ -41,8 +41,8 @@ def named(
     `names_nobody`.
 
     A number names somebody where the source holds it now, accepted or not, or where the feed's tables of
-    the night `before` hold it; that of an arrest does without, since others issue it. A row that stands
-    twice takes nothing back that its twin, which was accepted, does not.
+    the night `before` hold it; that of an arrest does without, since others issue it. An empty row takes
+    nothing back, nor does one that stands twice what its twin, which was accepted, does not.
     """
     found = {}
     for table in RESTRICTIONS.keys() & judged.keys():
@@ -63,13 +63,23 @@ def named(
 
 
 def _refused(judged: Judged, frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """`row` of the refused rows, sorted, without twins of accepted ones."""
-    faults = pl.DataFrame(pl.from_arrow(judged.refused))
-    twice = faults.group_by("row").agg((pl.col("reason") == "duplicate_key").all()).filter("reason")
+    """`row` of the refused rows, sorted, without empty ones and twins of accepted ones."""
+    faults, row = pl.DataFrame(pl.from_arrow(judged.refused)), pl.col(ROW).alias("row")
     accepted = pl.DataFrame(pl.from_arrow(judged.accepted)).select(key)
-    same = frame.select(pl.col(ROW).alias("row"), *key).join(accepted, on=key, how="semi")
-    twins = twice.join(same, on="row", how="semi")
-    return faults.select("row").unique().join(twins, on="row", how="anti").sort("row")
+    twins = frame.select(row, *key).join(accepted, on=key, how="semi")
+    empty = frame.filter(pl.all_horizontal(pl.exclude(ROW).is_null()))
+    reason = pl.col("reason")
+    # a cell that could not be read is null, too
+    unsaid = reason.is_in(["missing_value", "blank_line"]) | reason.str.starts_with("rule:")
+    why = faults.group_by("row").agg(
+        twice=(reason == "duplicate_key").all(), unsaid=unsaid.all(), blank=(reason == "blank_line").all()
+    )
+    silent = (
+        (pl.col("twice") & pl.col("row").is_in(twins["row"].implode()))
+        | (pl.col("unsaid") & pl.col("row").is_in(empty[ROW].implode()))
+        | pl.col("blank")
+    )
+    return why.filter(~silent).select("row").sort("row")
 
 
 def _held(

@@ -24,7 +24,7 @@ from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package, schema_version
 from leadhub.release.publication import Identity
 from leadhub.release.shipment import Content
-from leadhub.steps import doubts, revoked, statistics, tables
+from leadhub.steps import doubts, past_consents, statistics, tables
 from leadhub.steps.site import Site
 
 _CASEWORK = tuple(f.name for f in fields(Casework))
@@ -114,9 +114,8 @@ def _active(site: Site, manifest: dict[str, Any], agreement: Agreement) -> pl.Da
     if agreement.consent is None:
         return pl.DataFrame(schema=consent.ACTIVE)
     covered = site.frame().feeds(agreement)
-    consents = _provider_tables(site, manifest, "consents", covered)
     return consent.active(
-        revoked.added(consents, revoked.of(site, manifest, covered)),
+        _provider_tables(site, manifest, "consents", covered),
         _provider_tables(site, manifest, "clients", covered),
         agreement,
         at=clock.now(),
@@ -124,6 +123,7 @@ def _active(site: Site, manifest: dict[str, Any], agreement: Agreement) -> pl.Da
         episodes=_provider_tables(site, manifest, "episodes", covered),
         justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
         doubted=doubts.consents(site, manifest["tables"]),
+        past=past_consents.register(site),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import departed, doubts, revoked, seals
+from leadhub.permission import consent_ends
+from leadhub.steps import departed, doubts, past_consents, seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -82,9 +84,6 @@ def reconcile(site: Site, night: str) -> Receipt:
             failpoints.reach("reconcile.between_tables")
         gone = departed.tonight(site, night, closed, base)
         versions[departed.TABLE] = site.lake.write(departed.TABLE, gone)
-        taken_back = revoked.tonight(site, closed, base)
-        if taken_back is not None:
-            versions[revoked.TABLE] = site.lake.write(revoked.TABLE, taken_back)
         _keep(site, night, told, found)
         receipt = {
             "status": "reconciled",
@@ -97,12 +96,16 @@ def reconcile(site: Site, night: str) -> Receipt:
 
 
 def _keep(site: Site, night: str, told: Inputs, found: Casework) -> None:
-    """What outlives every table: seals, and how sealed cases had ended."""
+    """What outlives every table: consents that are over, seals, and how sealed cases had ended."""
     import polars as pl
 
     from leadhub.casework import outcomes
     from leadhub.casework.frames import Frames
 
+    if "consents" in told.provider:
+        lines, episodes = told.provider["consents"], told.provider.get("episodes")
+        over = consent_ends.over(lines, date.fromisoformat(night), episodes, found.justice_events)
+        past_consents.remember(site, night, over)
     new = seals.remember(site, night, found.seals)
     if new:
         named = [{name: seal[name] for name in _CASE} for seal in new]

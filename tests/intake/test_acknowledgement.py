@@ -96,7 +96,7 @@ def test_every_status_is_answered_in_plain_words(status):
 @pytest.mark.parametrize(
     "reason",
     [
-        *("wrong_field_count", "missing_value", "unparsable_date", "unparsable_timestamp"),
+        *("wrong_field_count", "blank_line", "missing_value", "unparsable_date", "unparsable_timestamp"),
         *("unparsable_number", "unparsable_boolean", "unknown_code", "bad_format", "out_of_range"),
         *("duplicate_key", "reference_missing", "control_character", "too_long"),
     ],

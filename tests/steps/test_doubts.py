@@ -76,7 +76,10 @@ def test_a_row_names_whom_its_source_holds_or_held_and_else_nobody(site):
         9: line | {"client_id": "held", "consent_id": "N6"},
     }
     faults = [(n, "revoked_at", "unparsable_timestamp") for n in range(2, 7)]
-    faults += [(7, None, "wrong_field_count"), (9, "consent_id", "duplicate_key")]
+    faults += [(7, None, "wrong_field_count"), (9, "consent_id", "duplicate_key"), (10, None, "blank_line")]
+    rows |= {11: {}, 12: {}}
+    faults += [(11, c, r) for c, r in (("client_id", "missing_value"), ("expires_on", "rule:x"))]
+    faults += [(12, "client_id", "missing_value"), (12, "signed_on", "unparsable_date")]
     clients = {2: {"client_id": "held"}, 3: {"client_id": "refused"}}
     before = {"consents": {"version": version}}
     found = named(site, HARBOR, "consents", rows, faults, {"clients": clients}, before)
@@ -87,7 +90,8 @@ def test_a_row_names_whom_its_source_holds_or_held_and_else_nobody(site):
         5: (mistyped, True),
         6: (None, True),
         7: (None, True),
-    }, "and the twin of an accepted row takes nothing back"
+        12: (None, True),
+    }, "and an empty row, or the twin of an accepted one, takes nothing back"
 
 
 def test_an_order_names_an_arrest_by_a_number_that_others_issue(site):
