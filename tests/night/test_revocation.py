@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from connectors.base import connection_from_environment
+from leadhub import cli_quarantine
 from leadhub.foundation import openpgp
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
@@ -158,7 +159,8 @@ def test_stewards_and_the_agency_are_told_of_it_until_a_steward_dismisses_it(nig
         upkeep.dismiss_row(site, CLINIC, drop.drop_id, "consents", row + 1, by="a steward", why="asked")
     with pytest.raises(TerminalError, match="say --by and --why"):
         upkeep.dismiss_row(site, CLINIC, drop.drop_id, "consents", row, by="a steward", why=" ")
-    upkeep.dismiss_row(site, CLINIC, drop.drop_id, "consents", row, by="a steward", why="a test entry")
+    assert any(f"IN DOUBT: {CLINIC}" in line for line in cli_quarantine.summary(site))
+    cli_quarantine.dismiss(CLINIC, drop.drop_id[:12], "consents", row, "a steward", "a test entry")
     assert [r["row"] for r in doubts.nameless(upkeep.opened(site, CLINIC))] == [row]
     landed = {"drops": [], "replays": [], "arrivals": []}
     site.lake.put_receipt(nights.night(3), CLINIC, "land", landed)
