@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,11 +24,13 @@ from leadhub import (
     cli_linkage,
     cli_operators,
     cli_opprl,
+    cli_quarantine,
     cli_recalls,
     cli_release,
     cli_review,
     cli_seals,
 )
+from leadhub.cli_quarantine import DropId, FeedId
 from leadhub.foundation import clock, files, ledger, roles
 from leadhub.foundation import keys as key_ring
 from leadhub.foundation import settings as site_settings
@@ -39,12 +40,9 @@ if TYPE_CHECKING:
     from leadhub.steps.site import Site
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-quarantine_app = typer.Typer(
-    no_args_is_help=True, help="Refused rows: where they are and why, never what they hold."
-)
 drop_app = typer.Typer(no_args_is_help=True, help="Drops: what landed, what is held, release a held one.")
 ledger_app = typer.Typer(no_args_is_help=True, help="The ledger of disclosures.")
-app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(cli_quarantine.app, name="quarantine")
 app.add_typer(drop_app, name="drop")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(cli_linkage.app, name="linkage")
@@ -65,9 +63,6 @@ app.command("operators")(cli_operators.operators)
 #: a pipe has no width: nothing may be cut off there
 console = Console(width=None if sys.stdout.isatty() else 160)
 
-FeedId = Annotated[str, typer.Argument(help="feed id, as `leadhub status` shows it")]
-DropId = Annotated[str, typer.Argument(help="drop id, or the beginning of it")]
-
 
 def _site() -> Site:
     from leadhub.steps.site import open_site
@@ -84,17 +79,6 @@ def _table(*headers: str, title: str | None = None) -> Table:
 
 def _manifest(site: Site, night: str) -> dict[str, Any]:
     return site.lake.night(night) or {"tables": {}, "feeds": {}}
-
-
-def _drop(site: Site, feed: str, beginning: str) -> str:
-    """The one drop whose id begins so."""
-    found = [d.drop_id for d in site.landing.drops(site.feed(feed).id) if d.drop_id.startswith(beginning)]
-    if len(found) != 1:
-        raise TerminalError(
-            "state_invalid",
-            f"{len(found)} drops of [{feed}] have an id beginning so; see `leadhub drop list {feed}`",
-        )
-    return found[0]
 
 
 @app.command()
@@ -179,9 +163,8 @@ def status() -> None:
     else:
         console.print(f"Held drops are not shown to role {role}: run this as landing, too.")
     if roles.reads(role, "lake/tables/feeds"):
-        refused = Counter(row["feed"] for row in _open_rows(site))
-        for feed, rows in sorted(refused.items()):
-            console.print(f"quarantine: {rows:,} faults; see `leadhub quarantine show {feed}`")
+        for said in cli_quarantine.summary(site):
+            console.print(said, markup=False)
     if said := models.notice(site):
         console.print(f"linkage: {said}")
     if roles.reads(role, "ledger"):
@@ -227,53 +210,10 @@ def drop_list(feed: FeedId) -> None:
 @drop_app.command("release")
 def drop_release(feed: FeedId, drop: DropId) -> None:
     """Let a held drop be judged again; it joins the next night that runs."""
-    from leadhub.steps.upkeep import release_drop
+    from leadhub.steps import upkeep
 
     site = _site()
-    console.print(release_drop(site, feed, _drop(site, feed, drop)))
-
-
-def _open_rows(site: Site, feed: str | None = None) -> list[dict[str, Any]]:
-    nights = site.lake.nights()
-    tables = _manifest(site, nights[-1])["tables"] if nights else {}
-    found = []
-    for name in [feed] if feed else site.feeds:
-        version = tables.get(f"quarantine_{site.feed(name).id}")
-        if version is not None:
-            found += site.lake.read(f"quarantine_{name}", version).to_pylist()
-    return found
-
-
-@quarantine_app.command("list")
-def quarantine_list() -> None:
-    """By feed, drop and reason, how many faults nobody has corrected yet."""
-    keys = ("feed", "drop_id", "night", "table", "column", "reason")
-    counts = Counter(tuple(row[k] or "" for k in keys) for row in _open_rows(_site()))
-    table = _table("feed", "drop", "night", "table", "column", "reason", "faults")
-    for kind, count in sorted(counts.items()):
-        table.add_row(*kind, f"{count:,}")
-    console.print(table if counts else "Nothing is in quarantine.")
-
-
-@quarantine_app.command("show")
-def quarantine_show(feed: FeedId) -> None:
-    """Every open fault of a feed, with its row in the agency's file."""
-    table = _table("table", "night", "drop", "row", "column", "reason", "open since")
-    rows = _open_rows(_site(), feed)
-    for row in rows:
-        shown = ("table", "night", "drop_id", "row", "column", "reason", "opened_on")
-        table.add_row(*(str(row[c] or "") for c in shown))
-    console.print(table if rows else f"Nothing of {feed} is in quarantine.")
-
-
-@quarantine_app.command("replay")
-def quarantine_replay(feed: FeedId, drop: DropId) -> None:
-    """After a mapping or code list was put right: judge a drop's open rows again, with the next night."""
-    from leadhub.steps.upkeep import replay_drop
-
-    site = _site()
-    rows, passing = replay_drop(site, feed, _drop(site, feed, drop))
-    console.print(f"{rows:,} rows will be judged again with the next night; {passing:,} pass now")
+    console.print(upkeep.release_drop(site, feed, upkeep.drop_named(site, feed, drop)))
 
 
 @ledger_app.command("verify")

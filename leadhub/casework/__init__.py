@@ -16,8 +16,8 @@ Tables = Mapping[str, pa.Table]
 @dataclass(frozen=True)
 class Inputs:
     """State tables by contract kind and table name, each with a `feed` column; the crosswalk (record_id,
-    feed, person_id); linkage's pairs (left, right, weight_bits); and the register of seals
-    (`seals.COLUMNS`). A kind without a feed is empty."""
+    feed, person_id); linkage's pairs (left, right, weight_bits); the register of seals (`seals.COLUMNS`);
+    and refused rows that may be seals (`seals.UNREAD`). A kind without a feed is empty."""
 
     police: Tables
     da: Tables
@@ -26,6 +26,7 @@ class Inputs:
     crosswalk: pa.Table
     pairs: pa.Table
     seals: pa.Table
+    unread: pa.Table
 
 
 @dataclass(frozen=True)

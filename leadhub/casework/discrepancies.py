@@ -19,6 +19,7 @@ KINDS = {
     "arrest_unknown": "a case quotes an arrest number that no police hold",
     "arrest_ambiguous": "a case quotes the arrest number of one arrest and the CJTN of another",
     "diverted_though_not_held": "the DA says DIVERTED_LEAD, the police did not divert the arrest",
+    "restriction_unread": "a refused row may seal a case: what it names is withheld until it is put right",
     "disputed": "a partner says that a row it was given is wrong",
 }
 _NOBODY = pl.lit(None, pl.String)
@@ -37,6 +38,7 @@ def discrepancies(
         *_against_police(referred, said),
         _providers(said),
         *_arrests(frames, referred),
+        _unread(frames, cases),
         _disputes(frames, referred, cases),
     ]
     found = pl.concat(parts).unique()
@@ -156,6 +158,26 @@ def _arrests(frames: Frames, referred: pl.DataFrame) -> list[pl.DataFrame]:
             other_says=pl.lit("NOT_DIVERTED"),
         ),
     ]
+
+
+def _unread(frames: Frames, cases: pl.DataFrame) -> pl.DataFrame:
+    """By the refused row, its table, and whether the case that it names is known."""
+    held = frames["da.cases"].select("feed", "da_case_no", case_record_id="record_id")
+    diverted = cases.select("diversion_id", "case_record_id")
+    refused = frames["unread"].join(held, on=["feed", "da_case_no"], how="left")
+    refused = refused.join(diverted, on="case_record_id", how="left").rename({"opened_on": "landed_on"})
+    numbers = pl.any_horizontal(pl.col("da_case_no", "arrest_no_token", "cjtn_token").is_not_null())
+    return _rows(
+        refused,
+        "restriction_unread",
+        diversion_id="diversion_id",
+        one_record="record_id",
+        one_feed="feed",
+        one_says="table",
+        other_record="case_record_id",
+        other_feed="feed",
+        other_says=pl.when(numbers).then(pl.lit("WITHHELD")).otherwise(pl.lit("NAMES_NO_CASE")),
+    )
 
 
 def _disputes(frames: Frames, referred: pl.DataFrame, cases: pl.DataFrame) -> pl.DataFrame:

@@ -67,8 +67,8 @@ _PERSON_TABLES = ("police.persons", "da.defendants", "provider.clients")
 @dataclass(frozen=True)
 class Frames:
     """`frames["kind.table"]`; persons, defendants and clients carry `person_id` besides, and
-    `linkage.pairs` are scored pairs of their records, `seals` the register of seals, `da.case_numbers` the
-    numbers of a case's arrest, sealed by the office.
+    `linkage.pairs` are scored pairs of their records, `seals` the register of seals, `unread` refused rows
+    that may be seals, `da.case_numbers` the numbers of a case's arrest, sealed by the office.
 
     `night`: what is dated later has not happened yet. `time_zone`: whose calendar days count.
     """
@@ -87,6 +87,7 @@ class Frames:
         tables["da.case_numbers"] = cases.select("feed", "da_case_no", *numbers)
         tables["da.cases"] = cases.drop(numbers)
         tables["seals"] = pl.DataFrame(pl.from_arrow(inputs.seals))
+        tables["unread"] = pl.DataFrame(pl.from_arrow(inputs.unread))
         tables["linkage.pairs"] = pl.DataFrame(pl.from_arrow(inputs.pairs)).select(
             "left", "right", "weight_bits"
         )

@@ -1,7 +1,7 @@
 """Provisions that records are sealed under: which is the stricter one, and who may have what all the same.
 
 Default deny: `provisions.yaml` names recipient and purpose where the law leaves a record open; nothing else
-opens one. Where several provisions seal a record, the strictest counts.
+opens one. Where several provisions seal a record, the strictest counts. Stricter than all is `IN_DOUBT`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from leadhub.foundation import facts_file
 from leadhub.foundation.facts_file import Facts
 from leadhub.foundation.vocabulary import RecipientKind
 
+#: in place of a provision: a row that may seal the record was refused, and nobody knows what it said
+IN_DOUBT = "IN_DOUBT"
 TABLE = Path(__file__).with_name("provisions.yaml")
 
 
@@ -64,7 +66,7 @@ def load(path: Path = TABLE) -> Provisions:
 
 
 def _ranked(expression: pl.Expr) -> pl.Expr:
-    return expression.cast(pl.Enum([p.id for p in load().provisions]))
+    return expression.cast(pl.Enum([IN_DOUBT, *(p.id for p in load().provisions)]))
 
 
 def strictest(*columns: str) -> pl.Expr:

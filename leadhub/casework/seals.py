@@ -10,6 +10,9 @@ of its system, sends an older extract again, or enters it anew under another num
 
 An arrest has two numbers, and the police alone write down both: a seal that names one holds for the other.
 
+A refused row of dispositions or seal orders may be a seal that nobody could read: what it names is held as
+sealed while that row is open (`IN_DOUBT`), and is not remembered.
+
 It counts from its effective day on. Only the office's own word that it is vacated, or a steward's that it
 was a mistake (`steps.seals.lift`), ends it; that it is no longer there does not.
 """
@@ -21,7 +24,7 @@ from datetime import date
 import polars as pl
 
 from leadhub.casework.frames import Frames
-from leadhub.casework.provisions import strictest_of
+from leadhub.casework.provisions import IN_DOUBT, strictest_of
 
 CASE, ARREST, CHARGE = "CASE", "ARREST", "CHARGE"
 _NUMBERS = ("arrest_no", "arrest_no_token", "cjtn", "cjtn_token")
@@ -29,6 +32,8 @@ _WHAT = ["feed", "scope", "order_id", "da_case_no", "charge_seq"]
 #: of the register: what is sealed (the office's ids, sealed; `order_id` null: by a disposition), the
 #: numbers of its arrest (sealed, and as keyed tokens), the provision
 COLUMNS = (*_WHAT, *_NUMBERS, "sealed_under")
+#: of refused rows that may be a seal: the table and record of each, what it names, since which night
+UNREAD = ("feed", "table", "record_id", "da_case_no", *_NUMBERS, "opened_on")
 
 
 def in_force(orders: pl.DataFrame, day: date) -> pl.DataFrame:
@@ -39,8 +44,7 @@ def in_force(orders: pl.DataFrame, day: date) -> pl.DataFrame:
 
 def seals(frames: Frames) -> pl.DataFrame:
     """`COLUMNS`, one row a seal; sorted."""
-    case, nothing = ["feed", "da_case_no"], pl.lit(None, pl.String)
-    numbers = frames["da.cases"].join(frames["da.case_numbers"], on=case).select(*case, *_NUMBERS)
+    case, nothing, numbers = ["feed", "da_case_no"], pl.lit(None, pl.String), _numbers(frames)
     disposed = (
         frames["da.dispositions"]
         .drop_nulls("sealed_under")
@@ -66,6 +70,31 @@ def seals(frames: Frames) -> pl.DataFrame:
     )
 
 
+def _numbers(frames: Frames) -> pl.DataFrame:
+    """feed, da_case_no and the numbers of its arrest, of every case."""
+    case = ["feed", "da_case_no"]
+    return frames["da.cases"].join(frames["da.case_numbers"], on=case).select(*case, *_NUMBERS)
+
+
+def in_doubt(frames: Frames) -> pl.DataFrame:
+    """`COLUMNS` of what refused rows name: the case, and the arrest whose number stands there."""
+    refused, nothing = frames["unread"].select("feed", "da_case_no", *_NUMBERS), pl.lit(None, pl.String)
+    cases = refused.select("feed", "da_case_no").drop_nulls()
+    cases = cases.join(_numbers(frames), on=["feed", "da_case_no"], how="left")
+    arrests = refused.filter(pl.any_horizontal(pl.col(*_NUMBERS).is_not_null()))
+    parts = [
+        rows.with_columns(
+            scope=pl.lit(scope), order_id=nothing, charge_seq=nothing, sealed_under=pl.lit(IN_DOUBT)
+        ).select(COLUMNS)
+        for rows, scope in ((cases, CASE), (arrests.with_columns(da_case_no=nothing), ARREST))
+    ]
+    return _both_numbers(pl.concat(parts), frames["police.arrests"])
+
+
+def _withheld(frames: Frames) -> pl.DataFrame:
+    return pl.concat([seals(frames), in_doubt(frames)])
+
+
 def _both_numbers(sealed: pl.DataFrame, arrests: pl.DataFrame) -> pl.DataFrame:
     """With the token of an arrest's other number, where a seal has one of them and the police know both."""
     both = arrests.select("arrest_no_token", "cjtn_token").drop_nulls().unique()
@@ -86,8 +115,8 @@ def open_charges(frames: Frames) -> pl.DataFrame:
 
 
 def sealed_cases(frames: Frames) -> pl.DataFrame:
-    """feed, da_case_no, sealed_under of every sealed case."""
-    known, columns = seals(frames), ("feed", "da_case_no", "sealed_under")
+    """feed, da_case_no, sealed_under of every case that is sealed, or may be."""
+    known, columns = _withheld(frames), ("feed", "da_case_no", "sealed_under")
     cases, case = frames["da.cases"], ["feed", "da_case_no"]
     of_charges = known.filter(pl.col("scope") == CHARGE).select(columns)
     parts = [
@@ -108,7 +137,7 @@ def sealed_cases(frames: Frames) -> pl.DataFrame:
 def sealed_arrests(frames: Frames, token: str) -> pl.DataFrame:
     """`token` (arrest_no_token or cjtn_token), sealed_under: the seal of a case is on its arrest, too."""
     cases = frames["da.cases"].join(sealed_cases(frames), on=["feed", "da_case_no"])
-    return _by(pl.concat([_by(seals(frames), token), cases.select(token, "sealed_under")]), token)
+    return _by(pl.concat([_by(_withheld(frames), token), cases.select(token, "sealed_under")]), token)
 
 
 def _by(known: pl.DataFrame, token: str) -> pl.DataFrame:

@@ -60,6 +60,7 @@ REASONS: dict[str, int] = {
     "approval_pending": 74,
     "approval_refused": 75,
     "small_cell_exposed": 76,
+    "restriction_unread": 77,
 }
 
 

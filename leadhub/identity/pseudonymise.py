@@ -16,6 +16,7 @@ record id every night, in text (key lists) as in typed form (accepted rows).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,6 +93,14 @@ def pseudonymise(
     kept = keyed.to_arrow(pl.DataFrame(pl.from_arrow(pa.table(columns))).sort("record_id"))
     usable = linkable.among(keyed.to_series(columns[linkable.key])) if linkable else None
     return Pseudonymised(kept, _tokens(rows, ids, facts, feed, keys, tier, usable))
+
+
+def ids(rows: pa.Table, columns: Iterable[ColumnFacts], *, agency: str, keys: Keys) -> pa.Table:
+    """These columns alone, each of them an id: sealed, and beside one that agencies quote its token."""
+    found: dict[str, pa.Array | pa.ChunkedArray] = {}
+    for column in columns:
+        found |= _passed_on(rows.column(column.name), column, agency, keys)
+    return pa.table(found)
 
 
 def _passed_on(

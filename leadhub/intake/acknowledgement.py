@@ -11,7 +11,7 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from leadhub.foundation import files
@@ -36,8 +36,9 @@ WORDS: dict[str, Words] = {
     # rows
     "wrong_field_count": Words(
         "The row has more or fewer cells than the header, or is no data row.",
-        "Remove blank lines, comments and totals; quote cells that contain the delimiter.",
+        "Remove comments and totals; quote cells that contain the delimiter.",
     ),
+    "blank_line": Words("The line is blank.", "Remove it."),
     "missing_value": Words("The cell is empty and must not be.", "Fill it in at the source."),
     "unparsable_date": Words(
         "The cell is not a date in the agreed form.", "Write a real calendar day in the agreed form."
@@ -120,6 +121,32 @@ WORDS: dict[str, Words] = {
 }
 
 
+class Until(NamedTuple):
+    """What is withheld while a refused row of `quarantine.RESTRICTIONS` is open."""
+
+    named: str
+    nameless: str
+
+
+_NO_CASE = "The hub cannot tell whose case it may seal: call the hub today."
+#: by table: such a row may take something back
+UNTIL: dict[str, Until] = {
+    "consents": Until(
+        "Until then no consent of this client counts: the row may be a revocation.",
+        "It names no client of yours: until then no consent of any client counts. Correct it today, or "
+        "call the hub.",
+    ),
+    "dispositions": Until("Until then this case is in no delivery: the row may seal it.", _NO_CASE),
+    "seal_orders": Until("Until then what it names is in no delivery.", _NO_CASE),
+}
+
+
+def until(table: str, *, nameless: bool) -> str:
+    """What a refused row of a table withholds while it is open; empty where nothing."""
+    said = UNTIL.get(table)
+    return "" if said is None else said.nameless if nameless else said.named
+
+
 def words(reason: str) -> Words:
     """Plain words for any reason code; a contract's own rules speak through their names."""
     if reason.startswith("rule:"):
@@ -154,11 +181,13 @@ def acknowledgement(
     reason: str | None = None,
     detail: str = "",
     cleared: int = 0,
+    nameless: Collection[tuple[str, int]] = (),
 ) -> bytes:
     """Canonical JSON for the outbox: the same arrival, the same bytes.
 
     `names` are the files as the agency sent them, `detail` a message of ours (no values), `cleared` how
-    many earlier refusals this drop put right. Without `judged` no row counts are stated.
+    many earlier refusals this drop put right. Without `judged` no row counts are stated. `nameless`: table
+    and row of what may take something back and names nobody; told first.
     """
     tables = {t: _counts(j) for t, j in sorted((judged or {}).items())}
     said = words(reason or status)
@@ -167,6 +196,11 @@ def acknowledgement(
     if reason is None and refused:
         report = rejection_name(night, drop.drop_id) if drop else "the rejection report"
         to_do = f"Correct the refused rows at the source: see {report}."
+    urgent = [
+        {"table": table, "row": row, "why": until(table, nameless=True)} for table, row in sorted(nameless)
+    ]
+    if urgent:
+        to_do = f"AT ONCE: see `urgent`. {to_do}"
     return files.canonical_json(
         {
             "feed": feed,
@@ -185,6 +219,7 @@ def acknowledgement(
             "reason": reason,
             "what_happened": said.what,
             "what_to_do": to_do,
+            "urgent": urgent,
             "detail": _visible(detail),
         }
     )
@@ -210,14 +245,17 @@ def rejections(feed: Feed, judged: Mapping[str, Judged]) -> Iterator[Rejection]:
             yield Rejection(table, mapping.source, row, shown, reason, words(reason))
 
 
-def rejection_report(feed: Feed, drop: Drop, judged: Mapping[str, Judged]) -> bytes:
-    """CSV (RFC 4180, UTF-8), one line a fault."""
+def rejection_report(
+    feed: Feed, drop: Drop, judged: Mapping[str, Judged], nameless: Collection[tuple[str, int]] = ()
+) -> bytes:
+    """CSV (RFC 4180, UTF-8), one line a fault. `nameless`: as in `acknowledgement`."""
     sink = io.StringIO(newline="")
     writer = csv.writer(sink)
     writer.writerow(["file", "table", "row", "column", "rule", "what to do"])
     names = {table: " + ".join(m.name for m in drop.of("rows", table)) for table in judged}
     for fault in rejections(feed, judged):
-        to_do = f"{fault.words.what} {fault.words.to_do}"
+        withheld = until(fault.table, nameless=(fault.table, fault.row) in nameless)
+        to_do = f"{fault.words.what} {fault.words.to_do} {withheld}".rstrip()
         file = names[fault.table] or fault.source
         line = [file, fault.source, fault.row, fault.column, fault.rule, to_do]
         writer.writerow([_inert(v) for v in line])

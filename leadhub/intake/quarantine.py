@@ -1,12 +1,15 @@
 """Quarantine: which refused rows are still open. Pointers only (drop, row, column, reason), no values.
 
 The values stay in landing, under the drop's own key. A row is open until a later drop of its feed shows
-that it is not wrong any more.
+that it is not wrong any more, or a steward dismisses it.
+
+A refused row of `RESTRICTIONS` may be a revocation or a seal that nobody could read. Of these it is kept
+whose they are, as sealed ids and keyed tokens: what it may take back is withheld while it is open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +19,17 @@ import pyarrow as pa
 from leadhub.intake.landing import Drop
 from leadhub.intake.validation import Judged
 
+#: tables whose rows may take back what was given, and the columns that say whose it is
+RESTRICTIONS: Mapping[str, tuple[str, ...]] = {
+    "consents": ("client_id",),
+    "dispositions": ("da_case_no",),
+    "seal_orders": ("da_case_no", "arrest_no", "cjtn"),
+}
+#: of a refused row of these, its ids as state tables hold them, null where they cannot be read
+NAMED = ("client_id", "da_case_no", "arrest_no", "arrest_no_token", "cjtn", "cjtn_token")
 #: `row` counts as in `tabular.Parsed`; `column` is null where the row as a whole is wrong; `record_id` is
-#: the keyed token of the key columns, null where the key cannot be read; `opened_on` is a night
+#: the keyed token of the key columns, null where the key cannot be read; `opened_on` is a night;
+#: `names_nobody`: a row of `RESTRICTIONS` that does not say whose it is, or gives a number nobody has
 SCHEMA = pa.schema(
     [
         ("feed", pa.string()),
@@ -29,6 +41,8 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("record_id", pa.string()),
         ("opened_on", pa.string()),
+        *((name, pa.string()) for name in NAMED),
+        ("names_nobody", pa.bool_()),
     ]
 )
 _FAULT = ["table", "record_id", "column", "reason"]
@@ -51,6 +65,7 @@ def refresh(
     record_ids: Mapping[str, pa.Table],
     mode: Literal["full", "delta"],
     accepted_ids: Mapping[str, pa.Array | pa.ChunkedArray],
+    named: Mapping[str, pa.Table],
 ) -> Quarantine:
     """The open rows after one more drop of a feed; the same drop again changes nothing.
 
@@ -59,11 +74,12 @@ def refresh(
     the next full drop. A fault that stands again keeps the night on which it was first seen.
 
     `record_ids`: by table, columns `row` and `record_id` of (at least) the refused rows. `accepted_ids`:
-    by table, the record ids that the drop accepted.
+    by table, the record ids that the drop accepted. `named`: of each table of `RESTRICTIONS`, `row`, some
+    of `NAMED` and `names_nobody` of its refused rows.
     """
     before = pl.DataFrame(previous if previous is not None else SCHEMA.empty_table())
     own = before.filter(pl.col("feed") == drop.feed)
-    opened = _opened(drop, judged, record_ids).join(
+    opened = _opened(drop, judged, record_ids, named).join(
         own.drop_nulls("record_id").group_by(_FAULT).agg(since=pl.col("opened_on").min()),
         on=_FAULT,
         how="left",
@@ -87,6 +103,13 @@ def refresh(
     return Quarantine(open=_table(others, kept, opened), cleared=_table(cleared))
 
 
+def without(opened: pa.Table, dismissed: Collection[tuple[str, str, int]]) -> pa.Table:
+    """Less the rows (drop_id, table, row) that stewards dismissed."""
+    schema = {"drop_id": pl.String, "table": pl.String, "row": pl.Int32}
+    gone = pl.DataFrame(list(dismissed), schema, orient="row")
+    return _table(pl.DataFrame(opened).join(gone, on=list(schema), how="anti"))
+
+
 def rows_of(opened: pa.Table | None, drop: Drop, table: str) -> set[int]:
     """The rows of one table of a drop that are still open."""
     if opened is None:
@@ -95,7 +118,12 @@ def rows_of(opened: pa.Table | None, drop: Drop, table: str) -> set[int]:
     return set(pl.DataFrame(opened).filter(own)["row"].to_list())
 
 
-def _opened(drop: Drop, judged: Mapping[str, Judged], record_ids: Mapping[str, pa.Table]) -> pl.DataFrame:
+def _opened(
+    drop: Drop,
+    judged: Mapping[str, Judged],
+    record_ids: Mapping[str, pa.Table],
+    named: Mapping[str, pa.Table],
+) -> pl.DataFrame:
     parts = [pl.DataFrame(SCHEMA.empty_table())]
     for table, result in judged.items():
         rows = pl.DataFrame(result.refused)
@@ -103,15 +131,19 @@ def _opened(drop: Drop, judged: Mapping[str, Judged], record_ids: Mapping[str, p
             ids = pl.DataFrame(record_ids[table]).select(pl.col("row").cast(pl.Int32), "record_id")
         else:
             ids = pl.DataFrame(schema={"row": pl.Int32, "record_id": pl.String})
-        rows = rows.join(ids, on="row", how="left").with_columns(
+        rows = rows.join(ids, on="row", how="left")
+        if table in named:
+            rows = rows.join(pl.DataFrame(named[table]), on="row", how="left")
+        rows = rows.with_columns(
             feed=pl.lit(drop.feed),
             table=pl.lit(table),
             night=pl.lit(drop.night),
             drop_id=pl.lit(drop.drop_id),
             opened_on=pl.lit(drop.night),
         )
-        parts.append(rows.select(SCHEMA.names))
-    return pl.concat(parts)
+        parts.append(rows)
+    every = pl.concat(parts, how="diagonal").select(SCHEMA.names)
+    return every.with_columns(pl.col("names_nobody").fill_null(value=False))
 
 
 def _ids(by_table: Mapping[str, pa.Array | pa.ChunkedArray]) -> pl.DataFrame:

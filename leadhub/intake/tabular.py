@@ -240,7 +240,10 @@ def _read_row_by_row(
         rows = np.arange(last + 1, last + 1 + len(batch))
         last += len(batch)
         good = (widths == width) & (rows > 1)
-        faults += [(row, None, "wrong_field_count") for row in rows[widths != width].tolist()]
+        faults += [(row, None, "blank_line") for row in rows[widths == 0].tolist()]
+        faults += [
+            (row, None, "wrong_field_count") for row in rows[(widths != width) & (widths > 0)].tolist()
+        ]
         numbers.append(rows[good])
         if good.any():
             columns = [pa.array(cells, pa.string()) for cells in zip(*itertools.compress(batch, good))]

@@ -10,10 +10,11 @@ A line is one recipient × category of a signed document. It does not count wher
   on or after the day on which this one was signed. Whoever takes a consent back means it, whichever
   paper the clerk marked; a consent given on a later day counts again (FAULTS G8, F30, F38).
 - `not_yet_signed`, `expired`: by the site's calendar; the last day still counts.
-- `ended`: the treatment or the proceeding that it was given for has ended.
+- `ended`: the treatment or the proceeding that it was given for has ended, or had once (`consent_ends`).
 - `end_unknown`: it ends by an event that nobody here can see, as in a proceeding that no known case bears;
   or never, which a Part 2 client's may not.
-- `in_doubt`: a newer row of it was refused and is not put right yet: it may have been the revocation.
+- `in_doubt`: a row of the provider's consents was refused and is not put right yet: it may have been the
+  revocation, of any line of the client that it names, and of anybody's where it names nobody.
 - `discloser_missing`, `revocation_right_missing`, `signature_missing`, `tpo_statement_missing`,
   `signer_not_sufficient`, `known_false`: deficient on its face, or false (42 CFR 2.31(c)). What the form
   leaves out is asked of Part 2 papers and Part 2 clients alone.
@@ -25,8 +26,8 @@ A line is one recipient × category of a signed document. It does not count wher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -37,10 +38,10 @@ import pyarrow as pa
 
 from leadhub.foundation import facts_file, files
 from leadhub.foundation.facts_file import Facts
+from leadhub.permission import consent_ends
 from leadhub.permission.agreements import Agreement
+from leadhub.permission.consent_ends import PAST, PROCEEDING
 
-#: the type that is bound to the proceeding it names
-PROCEEDING = "PART2_CJ_2_35"
 REASONS = Path(__file__).with_name("consent_reasons.yaml")
 _CLIENT = ["feed", "client_id"]
 _ASKED = {"recipient": pl.String, "info_category": pl.String}
@@ -54,6 +55,10 @@ ACTIVE: dict[str, Any] = {
     "consent_id": pl.String,
     "categories": pl.List(pl.String),
 }
+
+
+#: of refused rows of consents that are not put right: whose (null: whoever it is, of this feed), which line
+DOUBTED: dict[str, Any] = {"feed": pl.String, "client_id": pl.String, "record_id": pl.String}
 
 
 class Reason(Facts):
@@ -98,14 +103,16 @@ def judged(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
-    doubted: Collection[str] = (),
+    doubted: pl.DataFrame | None = None,
+    past: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Every line that names this partner and a category that it asks for, with `reasons` (a list) why it
     does not count.
 
     `consents`, `clients` and `episodes` are the providers' state tables with a `feed` column,
     `justice_events` is casework's; without the last two, lines that end by an event do not count.
-    `doubted`: record ids of lines of which a row stands open in quarantine. Sorted.
+    `doubted`: `DOUBTED` of the rows that stand open in quarantine. `past`: `consent_ends.PAST`, as the
+    register remembers it. Sorted.
     """
     rule, day = agreement.consent, at.astimezone(ZoneInfo(time_zone)).date()
     described = _frame(clients).select(*_CLIENT, "part2_program")
@@ -120,7 +127,9 @@ def judged(
     )
     revoked = pl.col("revoked_at") <= at.astimezone(UTC)
     revoked_on = pl.col("revoked_at").dt.convert_time_zone(time_zone).dt.date()
-    last_revoked_on = pl.when(revoked).then(revoked_on).max().over(*_CLIENT, "info_category")
+    last_revoked_on = pl.max_horizontal(
+        pl.when(revoked).then(revoked_on).max().over(*_CLIENT, "info_category"), "revoked_before"
+    )
     open_ended = pl.col("expires_on").is_null()
     # 2.31(a) binds what is a Part 2 consent, and whatever speaks of a Part 2 client
     formal = protected | pl.col("consent_type").str.starts_with("PART2_")
@@ -135,7 +144,7 @@ def judged(
         "end_unknown": open_ended
         & ~pl.col("end_visible")
         & (protected | (pl.col("expiry_event") != "NONE")),
-        "in_doubt": pl.col("record_id").is_in(list(doubted)),
+        "in_doubt": _in_doubt(doubted),
         "discloser_missing": formal & pl.col("discloser").is_null(),
         "revocation_right_missing": formal & (pl.col("revocable").is_null() | too_late),
         "signature_missing": formal & pl.col("signer").is_null(),
@@ -147,9 +156,14 @@ def judged(
         "other_purpose": ~pl.col("purpose").is_in(rule.purposes),
     }
     named = (pl.col("recipient") == agreement.partner) & pl.col("info_category").is_in(rule.categories)
-    lines = _frame(consents).filter(named).join(described, on=_CLIENT, how="left")
+    every = _frame(consents)
+    past = pl.DataFrame(schema=PAST) if past is None else past
+    gone = consent_ends.revocations(every, past).filter(named, revoked)
+    before = gone.group_by(*_CLIENT, "info_category").agg(revoked_before=revoked_on.max())
+    lines = every.filter(named).join(described, on=_CLIENT, how="left")
+    lines = lines.join(before, on=[*_CLIENT, "info_category"], how="left")
     return (
-        _with_ends(lines, day, episodes, justice_events)
+        consent_ends.with_ends(lines, day, episodes, justice_events, past)
         .with_columns(
             reasons=pl.concat_list(
                 [
@@ -158,58 +172,21 @@ def judged(
                 ]
             ).list.drop_nulls()
         )
-        .drop("ended", "end_visible")
+        .drop("ended", "end_visible", "revoked_before")
         .sort("feed", "client_id", "consent_id", "info_category", "record_id")
     )
 
 
-def _with_ends(
-    lines: pl.DataFrame, day: date, episodes: pa.Table | None, justice_events: pa.Table | None
-) -> pl.DataFrame:
-    """`ended`: the day on which the event came, null while it has not; `end_visible`: we would see it."""
-    treated = _treatments(episodes, day)
-    disposed, known = _dispositions(justice_events), _dockets(justice_events)
-    by_treatment = pl.col("expiry_event") == "END_OF_TREATMENT"
-    by_proceeding = (pl.col("expiry_event") == "FINAL_DISPOSITION") | (pl.col("consent_type") == PROCEEDING)
+def _in_doubt(doubted: pl.DataFrame | None) -> pl.Expr:
+    if doubted is None:
+        return pl.lit(value=False)
+    whole = doubted.filter(pl.col("client_id").is_null()).get_column("feed")
+    clients = doubted.select(pl.struct(_CLIENT)).to_series()
     return (
-        lines.join(treated, on=_CLIENT, how="left")
-        .join(disposed, on="docket_no_token", how="left")
-        .with_columns(
-            ended=pl.min_horizontal(
-                pl.when(by_treatment).then("treatment_ended"), pl.when(by_proceeding).then("disposed_on")
-            ),
-            end_visible=(by_treatment & pl.lit(episodes is not None)).fill_null(value=False)
-            | (by_proceeding & pl.col("docket_no_token").is_in(known)).fill_null(value=False),
-        )
-        .drop("treatment_ended", "disposed_on")
+        pl.col("feed").is_in(whole.implode())
+        | pl.struct(_CLIENT).is_in(clients.implode())
+        | pl.col("record_id").is_in(doubted.get_column("record_id").drop_nulls().implode())
     )
-
-
-def _dockets(justice_events: pa.Table | None) -> list[str]:
-    """Of the cases that are known here."""
-    if justice_events is None:
-        return []
-    return _frame(justice_events).get_column("docket_no_token").drop_nulls().unique().to_list()
-
-
-def _treatments(episodes: pa.Table | None, day: date) -> pl.DataFrame:
-    """feed, client_id, treatment_ended: the last exit of clients of whom no episode is open."""
-    if episodes is None:
-        schema = {"feed": pl.String, "client_id": pl.String, "treatment_ended": pl.Date}
-        return pl.DataFrame(schema=schema)
-    still_open = pl.col("exited_on").is_null() | (pl.col("exited_on") > day)
-    by_client = _frame(episodes).group_by(_CLIENT)
-    ends = by_client.agg(still_open.any().alias("open"), treatment_ended=pl.col("exited_on").max())
-    return ends.filter(~pl.col("open")).drop("open")
-
-
-def _dispositions(justice_events: pa.Table | None) -> pl.DataFrame:
-    """docket_no_token, disposed_on: of each docket the first disposition."""
-    if justice_events is None:
-        return pl.DataFrame(schema={"docket_no_token": pl.String, "disposed_on": pl.Date})
-    disposed = _frame(justice_events).filter(pl.col("event_type") == "DISPOSITION")
-    known = disposed.drop_nulls("docket_no_token")
-    return known.group_by("docket_no_token").agg(disposed_on=pl.col("event_on").min())
 
 
 def active(
@@ -221,7 +198,8 @@ def active(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
-    doubted: Collection[str] = (),
+    doubted: pl.DataFrame | None = None,
+    past: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """feed, client_id, docket_no_token, consent_id of the documents with a line that counts now, and the
     `categories` that it covers; sorted.
@@ -238,6 +216,7 @@ def active(
         episodes=episodes,
         justice_events=justice_events,
         doubted=doubted,
+        past=past,
     )
     by = [*_CLIENT, "docket_no_token", "consent_id"]
     bound = pl.when(pl.col("consent_type") == PROCEEDING).then("docket_no_token")
@@ -259,7 +238,8 @@ def valid_at(
     time_zone: str,
     episodes: pa.Table | None = None,
     justice_events: pa.Table | None = None,
-    doubted: Collection[str] = (),
+    doubted: pl.DataFrame | None = None,
+    past: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Every line at a moment, once for each agreement that asks for its recipient and category: `agreement`
     (its id; null where none asks) and `reasons` (ids in `law().reasons`; empty: it counts). By consent.
@@ -267,7 +247,7 @@ def valid_at(
     Tables as in `judged`. Says what the consent allows; whether an agreement is in force is another matter.
     """
     told: dict[str, Any] = {"time_zone": time_zone, "episodes": episodes, "justice_events": justice_events}
-    told["doubted"] = doubted
+    told |= {"doubted": doubted, "past": past}
     asking = [a for a in agreements if a.consent is not None]
     found = [
         judged(consents, clients, a, at=at, **told).with_columns(agreement=pl.lit(a.id)) for a in asking

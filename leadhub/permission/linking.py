@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -34,18 +35,26 @@ class _Asks:
 
 
 def linkable(
-    feed: Feed, tables: dict[str, pa.Table], seals: pa.Table, *, at: datetime, time_zone: str
+    feed: Feed,
+    tables: dict[str, pa.Table],
+    seals: pa.Table,
+    *,
+    at: datetime,
+    time_zone: str,
+    doubted: pl.DataFrame | None = None,
+    past: pl.DataFrame | None = None,
 ) -> Linkable | None:
     """Of the feed's persons, from its other state tables and the register of seals; None where all may be
-    linked."""
+    linked. `doubted`, `past`: as `consent.judged` takes them."""
     if "dispositions" in tables and "cases" in tables:
         day = at.astimezone(ZoneInfo(time_zone)).date()
         barred = _sealed(feed, tables, seals, day)
         return Linkable("defendant_id", barred, listed=False)
     if feed.linkage_consent is None:
         return None
-    consenting = _consenting(feed.linkage_consent, tables, at, time_zone)
-    return Linkable("client_id", consenting, listed=True)
+    asks = _Asks(feed.linkage_consent.recipient, feed.linkage_consent)
+    told = {"at": at, "time_zone": time_zone, "doubted": doubted, "past": past}
+    return Linkable("client_id", _consenting(feed.id, asks, tables, told), listed=True)
 
 
 def _sealed(feed: Feed, tables: dict[str, pa.Table], seals: pa.Table, day: date) -> pl.Series:
@@ -73,23 +82,14 @@ def _sealed(feed: Feed, tables: dict[str, pa.Table], seals: pa.Table, day: date)
     return case.join(still_open, on="defendant_id", how="anti").get_column("defendant_id").unique().sort()
 
 
-def _consenting(
-    rule: LinkageConsent, tables: dict[str, pa.Table], at: datetime, time_zone: str
-) -> pl.Series:
+def _consenting(feed: str, asks: _Asks, tables: dict[str, pa.Table], told: dict[str, Any]) -> pl.Series:
     # of the clients themselves nothing is known yet: all are held to the stricter rule, Part 2's
     nobody = pa.table({n: pa.array([], pa.string()) for n in ("feed", "client_id")})
     nobody = nobody.append_column("part2_program", pa.array([], pa.bool_()))
     named = {
-        n: t.append_column("feed", pa.array([""] * t.num_rows, pa.string())) for n, t in tables.items()
+        n: t.append_column("feed", pa.array([feed] * t.num_rows, pa.string())) for n, t in tables.items()
     }
-    lines = consent.active(
-        named["consents"],
-        nobody,
-        _Asks(rule.recipient, rule),
-        at=at,
-        time_zone=time_zone,
-        episodes=named.get("episodes"),
-    )
+    lines = consent.active(named["consents"], nobody, asks, episodes=named.get("episodes"), **told)
     return lines.get_column("client_id").unique().sort()
 
 

@@ -17,7 +17,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.identity import sealing
 from leadhub.intake.feeds import Feed
 from leadhub.permission import consent, fhir
-from leadhub.steps import licensed, tables
+from leadhub.steps import doubts, past_consents, tables
 from leadhub.steps.site import Site
 
 _SEALED = ("consent_id", "client_id", "docket_no")
@@ -26,7 +26,8 @@ _SEALED = ("consent_id", "client_id", "docket_no")
 def lines(site: Site, agency: str, local_id: str, at: datetime) -> pl.DataFrame:
     """`consent.valid_at` of what the last night holds of the client, the agency's ids opened.
 
-    `at` asks by what was known in the last night: a line that the provider has since taken out is gone.
+    `at` asks by what is known now: a line that the provider has since taken out is gone, though not that
+    it was revoked.
 
     Raises: TerminalError `state_invalid` where the agency is no provider or has no such client.
     """
@@ -48,7 +49,8 @@ def lines(site: Site, agency: str, local_id: str, at: datetime) -> pl.DataFrame:
         time_zone=site.settings.time_zone,
         episodes=episodes,
         justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
-        doubted=licensed.doubted(site, manifest),
+        doubted=doubts.consents(site, manifest["tables"]),
+        past=past_consents.register(site),
     )
     opened = {c: sealing.open_sealed(found[c].to_arrow(), agency, site.keys) for c in _SEALED}
     return found.with_columns(pl.Series(c, pl.from_arrow(ids)) for c, ids in opened.items())

@@ -5,7 +5,7 @@ the agency. Rules:
 
 | rule | the row |
 |---|---|
-| `wrong_field_count`, `control_character`, `too_long` | is left out (`leadhub.intake.tabular`) |
+| `wrong_field_count`, `blank_line`, `control_character`, `too_long` | is left out (`intake.tabular`) |
 | `missing_value` | has no row id and is left out |
 | `duplicate_key` | has another's row id; of identical rows one is taken, of differing ones none |
 | `no_token` | says too little of a person to make any token and is left out |

@@ -18,7 +18,7 @@ from leadhub.foundation.lease import lease
 from leadhub.intake import acknowledgement, quarantine
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop
-from leadhub.steps import judgement
+from leadhub.steps import doubts, judgement
 from leadhub.steps.site import Site
 
 Receipt = dict[str, Any]
@@ -158,6 +158,7 @@ def validate(site: Site, feed_id: str, night: str) -> Receipt:
         failpoints.reach("validate.before_commit")
         if opened is None:
             opened = quarantine.SCHEMA.empty_table()
+        opened = quarantine.without(opened, _dismissed(site, feed_id))
         receipt = {
             "status": "validated",
             "feed": feed_id,
@@ -168,15 +169,23 @@ def validate(site: Site, feed_id: str, night: str) -> Receipt:
         return site.lake.put_receipt(night, feed_id, "validate", receipt)
 
 
+def _dismissed(site: Site, feed_id: str) -> set[tuple[str, str, int]]:
+    """Drop, table and row of what stewards dismissed from quarantine."""
+    marks = {d.drop_id: site.landing.path(d, "dismissed.json") for d in site.landing.drops(feed_id)}
+    said = {drop: files.read_json(mark)["rows"] for drop, mark in marks.items() if mark.exists()}
+    return {(drop, row["table"], row["row"]) for drop, rows in said.items() for row in rows}
+
+
 def _judge_drop(
     site: Site, feed: Feed, drop: Drop, night: str, opened: pa.Table | None, again: bool
 ) -> tuple[Receipt, pa.Table | None]:
     """The result of one drop, and the quarantine after it. Its words for the agency are written beside."""
+    before = base_of(site, feed.id, night)["tables"]
     try:
         if again:
-            found = judgement.judge_again(site, feed, drop, opened, night)
+            found = judgement.judge_again(site, feed, drop, opened, night, before)
         else:
-            found = judgement.judge(site, feed, drop, _history(site, feed.id, night), night)
+            found = judgement.judge(site, feed, drop, _history(site, feed.id, night), night, before)
     except TerminalError as error:
         if error.reason not in HELD:
             raise
@@ -193,12 +202,12 @@ def _judge_drop(
         record_ids=found.record_ids,
         mode="delta" if again else drop.mode,
         accepted_ids=found.accepted_ids,
+        named=found.named,
     )
-    on = night if again else drop.night
-    _write_words(
-        site, feed, night, drop, on=on, status="landed", judged=found.judged, cleared=state.cleared.num_rows
-    )
-    report = acknowledgement.rejection_report(feed, drop, found.judged)
+    on, nameless = night if again else drop.night, found.nameless()
+    said = {"judged": found.judged, "cleared": state.cleared.num_rows, "nameless": nameless}
+    _write_words(site, feed, night, drop, on=on, status="landed", **said)
+    report = acknowledgement.rejection_report(feed, drop, found.judged, nameless)
     if any(j.refused.num_rows for j in found.judged.values()):
         name = acknowledgement.rejection_name(on, drop.drop_id)
         files.write_bytes(_words(site, feed.id, night) / "rejections" / name, report)
@@ -251,7 +260,8 @@ def _write_untaken(site: Site, feed: Feed, night: str, arrival: Receipt) -> None
 def acknowledge(site: Site, feed_id: str, night: str) -> Receipt:
     """Tell the agency, in its outbox, what became of each drop and which rows it must correct.
 
-    Raises: TerminalError with the reason of a held drop, once its agency was told: a steward is needed.
+    Raises: TerminalError, once the agency was told, where a steward is needed: with the reason of a held
+    drop; `restriction_unread` while a refused row is open that may take something back and names nobody.
     """
     feed = site.feed(feed_id)
     receipt = site.lake.receipt(night, feed_id, "acknowledge")
@@ -274,4 +284,8 @@ def acknowledge(site: Site, feed_id: str, night: str) -> Receipt:
         raise TerminalError(
             held[0]["held"], f"{len(held)} drop(s) of [{feed_id}] are held: {held[0]['message']}"
         )
+    if "quarantine" in validated:
+        opened = site.lake.read(f"quarantine_{feed_id}", validated["quarantine"]["version"])
+        if rows := doubts.nameless(opened):
+            raise TerminalError("restriction_unread", f"[{feed_id}] {doubts.told(rows)}")
     return receipt

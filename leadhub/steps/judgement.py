@@ -18,16 +18,28 @@ from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop, Member
 from leadhub.intake.mapping import Mapped
 from leadhub.intake.validation import Judged
+from leadhub.steps import doubts
 from leadhub.steps.site import Site
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """`record_ids`: by table, columns `row` and `record_id` of every row whose key could be read."""
+    """`record_ids`: by table, columns `row` and `record_id` of every row whose key could be read. `named`:
+    whose the refused rows are of each table of `quarantine.RESTRICTIONS`, as `quarantine.refresh` takes it.
+    """
 
     judged: dict[str, Judged]
     record_ids: dict[str, pa.Table]
     accepted_ids: dict[str, pa.Array]
+    named: dict[str, pa.Table]
+
+    def nameless(self) -> set[tuple[str, int]]:
+        """Table and row of what may take something back, and does not say whose."""
+        return {
+            (table, row)
+            for table, named in self.named.items()
+            for row in named.filter(named["names_nobody"])["row"].to_pylist()
+        }
 
     def counts(self) -> dict[str, dict[str, int]]:
         """By table: read = accepted + quarantined."""
@@ -41,8 +53,11 @@ class Judgement:
         }
 
 
-def judge(site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], night: str) -> Judgement:
-    """Accepted rows and source keys go back to landing, under the drop's key.
+def judge(
+    site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], night: str, before: Mapping[str, Any]
+) -> Judgement:
+    """Accepted rows and source keys go back to landing, under the drop's key. `before`: the feed's tables
+    in the last committed night.
 
     Raises: TerminalError with one of `ingest.HELD` where the drop as a whole cannot be taken.
     """
@@ -54,10 +69,13 @@ def judge(site: Site, feed: Feed, drop: Drop, history: list[dict[str, int]], nig
     _check_plausible(site, feed, drop, night, mapped, held, history)
     for table, keys in held.items():
         site.landing.write_accepted(drop, f"keys.{table}", keys)
-    return _kept(site, feed, drop, mapped, judged)
+    named = doubts.named(site, feed, judged, mapped, listed, before)
+    return _kept(site, feed, drop, mapped, judged, named)
 
 
-def judge_again(site: Site, feed: Feed, drop: Drop, opened: pa.Table | None, night: str) -> Judgement:
+def judge_again(
+    site: Site, feed: Feed, drop: Drop, opened: pa.Table | None, night: str, before: Mapping[str, Any]
+) -> Judgement:
     """Only the rows of an applied drop that still stand open, by the mapping and contract of today.
 
     The rest of the drop was applied, or replaced by a later one: it must not come back. Its accepted
@@ -65,7 +83,9 @@ def judge_again(site: Site, feed: Feed, drop: Drop, opened: pa.Table | None, nig
 
     Raises: TerminalError as `judge`.
     """
-    return _kept(site, feed, drop, *open_rows(site, feed, drop, opened), again=night)
+    mapped, judged = open_rows(site, feed, drop, opened)
+    named = doubts.named(site, feed, judged, mapped, _listed(site, feed, drop), before)
+    return _kept(site, feed, drop, mapped, judged, named, again=night)
 
 
 def accepted_as(table: str, again: str | None) -> str:
@@ -130,6 +150,7 @@ def _kept(
     drop: Drop,
     mapped: dict[str, Mapped],
     judged: dict[str, Judged],
+    named: dict[str, pa.Table],
     again: str | None = None,
 ) -> Judgement:
     facts = site.facts(feed)
@@ -139,6 +160,7 @@ def _kept(
         judged,
         {t: _row_ids(site, feed, facts[t], m) for t, m in mapped.items()},
         {t: _ids(site, feed, facts[t], j.accepted) for t, j in judged.items()},
+        named,
     )
 
 

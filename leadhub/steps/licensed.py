@@ -24,7 +24,7 @@ from leadhub.release.documents import DisputeFile
 from leadhub.release.package import Package
 from leadhub.release.publication import Identity
 from leadhub.release.shipment import Content
-from leadhub.steps import revoked, statistics, tables, terms
+from leadhub.steps import doubts, past_consents, statistics, tables, terms
 from leadhub.steps.site import Site, dataset_facts
 from leadhub.steps.terms import Approved
 
@@ -104,28 +104,17 @@ def _active(site: Site, manifest: dict[str, Any], agreement: Agreement, frame: F
     if agreement.consent is None:
         return pl.DataFrame(schema=consent.ACTIVE)
     covered = frame.feeds(agreement)
-    consents = _provider_tables(site, manifest, "consents", covered)
     return consent.active(
-        revoked.added(consents, revoked.of(site, manifest, covered)),
+        _provider_tables(site, manifest, "consents", covered),
         _provider_tables(site, manifest, "clients", covered),
         agreement,
         at=clock.now(),
         time_zone=site.settings.time_zone,
         episodes=_provider_tables(site, manifest, "episodes", covered),
         justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
-        doubted=doubted(site, manifest),
+        doubted=doubts.consents(site, manifest["tables"]),
+        past=past_consents.register(site),
     )
-
-
-def doubted(site: Site, manifest: dict[str, Any]) -> set[str]:
-    """Record ids of consents of which a refused row stands open: what it said is not known here."""
-    found: set[str] = set()
-    for name, version in manifest["tables"].items():
-        if name.startswith("quarantine_"):
-            opened = pl.DataFrame(pl.from_arrow(site.lake.read(name, version, ["table", "record_id"])))
-            refused = opened.filter(pl.col("table") == "consents").get_column("record_id")
-            found |= set(refused.drop_nulls())
-    return found
 
 
 def check(site: Site, licence: Licensed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pyarrow as pa
 from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.steps import approvals, departed, revoked, seals
+from leadhub.permission import consent_ends
+from leadhub.steps import approvals, departed, doubts, past_consents, seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -33,8 +35,9 @@ def closed_feeds(site: Site, night: str) -> dict[str, Receipt]:
     return {f: r for f, r in closed.items() if r is not None}
 
 
-def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Inputs:
-    """Casework's inputs: state tables by contract kind, over all its feeds, and what `link` found."""
+def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt, before: dict[str, int]) -> Inputs:
+    """Casework's inputs: state tables by contract kind, over all its feeds, and what `link` found.
+    `before`: the tables of the last committed night."""
     from leadhub.casework import Inputs
 
     tables: dict[str, dict[str, list[pa.Table]]] = defaultdict(lambda: defaultdict(list))
@@ -56,6 +59,7 @@ def inputs(site: Site, feeds: dict[str, Receipt], linked: Receipt) -> Inputs:
         crosswalk=site.lake.read("crosswalk", linked["tables"]["crosswalk"]),
         pairs=site.lake.read("linkage_pairs", linked["tables"]["linkage_pairs"]),
         seals=seals.register(site),
+        unread=doubts.cases(site, doubts.versions(feeds, before)),
     )
 
 
@@ -70,18 +74,16 @@ def reconcile(site: Site, night: str) -> Receipt:
         linked, closed = site.lake.receipt(night, SCOPE, "link"), closed_feeds(site, night)
         if linked is None:
             raise TerminalError("night_incomplete", f"night {night} is not linked yet")
-        told = inputs(site, closed, linked)
+        base = site.lake.base(night)
+        told = inputs(site, closed, linked, base["tables"])
         found = casework.reconcile(told, night=night, time_zone=site.settings.time_zone)
         versions, rows, hashes = {}, {}, {}
         for name, table in found.tables().items():
             versions[name], rows[name] = site.lake.write(name, table), table.num_rows
             hashes[name] = content_hash(table)
             failpoints.reach("reconcile.between_tables")
-        gone = departed.tonight(site, night, closed, site.lake.base(night))
+        gone = departed.tonight(site, night, closed, base)
         versions[departed.TABLE] = site.lake.write(departed.TABLE, gone)
-        taken_back = revoked.tonight(site, closed, site.lake.base(night))
-        if taken_back is not None:
-            versions[revoked.TABLE] = site.lake.write(revoked.TABLE, taken_back)
         _keep(site, night, told, found)
         receipt = {
             "status": "reconciled",
@@ -94,12 +96,16 @@ def reconcile(site: Site, night: str) -> Receipt:
 
 
 def _keep(site: Site, night: str, told: Inputs, found: Casework) -> None:
-    """What outlives every table: seals, and how sealed cases had ended."""
+    """What outlives every table: consents that are over, seals, and how sealed cases had ended."""
     import polars as pl
 
     from leadhub.casework import outcomes
     from leadhub.casework.frames import Frames
 
+    if "consents" in told.provider:
+        lines, episodes = told.provider["consents"], told.provider.get("episodes")
+        over = consent_ends.over(lines, date.fromisoformat(night), episodes, found.justice_events)
+        past_consents.remember(site, night, over)
     new = seals.remember(site, night, found.seals)
     if new:
         named = [{name: seal[name] for name in _CASE} for seal in new]
@@ -132,17 +138,17 @@ def commit(site: Site, night: str) -> Receipt:
             for f, r in feeds.items()
             for t, c in r["tables"].items()
         }
-        for feed_id, receipt in feeds.items():
-            name = f"quarantine_{feed_id}"
-            kept = receipt["quarantine"] or {"version": base["tables"].get(name)}
-            if kept["version"] is not None:
-                tables[name] = kept["version"]
         manifest = {
             "night": night,
             "previous": base["night"],
             "committed_at": clock.stamp(clock.now()),
             "feeds": feeds,
-            "tables": {**tables, **linked["tables"], **reconciled["tables"]},
+            "tables": {
+                **tables,
+                **doubts.versions(feeds, base["tables"]),
+                **linked["tables"],
+                **reconciled["tables"],
+            },
             "hashes": reconciled["hashes"],
             "person_counter": linked["person_counter"],
             "linkage": linked["linkage"],

@@ -19,12 +19,11 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.casework.seals import CASE, CHARGE, in_force
-from leadhub.foundation import clock
 from leadhub.foundation.vocabulary import Sensitivity
 from leadhub.identity import keyed
 from leadhub.identity.linkage import shared_numbers
-from leadhub.permission import linking as permitted
 from leadhub.steps import seals, tables
+from leadhub.steps.linkable import linkable
 from leadhub.steps.site import Site
 
 #: `record_id` of a person and `token` of a number of this `kind`; of the kind `SEALED` without a person,
@@ -33,15 +32,18 @@ _COLUMNS = {"feed": pl.String, "record_id": pl.String, "kind": pl.String, "token
 SEALED, BARRED = "sealed", "barred"
 
 
-def of_feed(site: Site, feed_id: str, versions: dict[str, int], night: str) -> pa.Table:
-    """`_COLUMNS`, sorted. `versions`: table → version of its state. `night`: on which seals count."""
+def of_feed(
+    site: Site, feed_id: str, versions: dict[str, int], night: str, quarantined: int | None = None
+) -> pa.Table:
+    """`_COLUMNS`, sorted. `versions`: table → version of its state. `night`: on which seals count.
+    `quarantined`: the version of its quarantine."""
     register = pl.DataFrame(pl.from_arrow(seals.register(site))).filter(pl.col("scope") != CHARGE)
     read = _Tables(site, feed_id, versions)
     sealed = [register.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
     sealed += read.sealed(date.fromisoformat(night))
     kind = {"feed": pl.lit(feed_id), "kind": pl.lit(SEALED)}
     silent = pl.concat(sealed).with_columns(**kind)
-    barred = read.barred(seals.register(site)).with_columns(feed=pl.lit(feed_id), kind=pl.lit(BARRED))
+    barred = read.barred(quarantined).with_columns(feed=pl.lit(feed_id), kind=pl.lit(BARRED))
     every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read.quoted(), silent, barred], how="diagonal")
     return keyed.to_arrow(every.unique().sort(*_COLUMNS, nulls_last=True))
 
@@ -102,14 +104,13 @@ class _Tables:
                 ]
         return found
 
-    def barred(self, register: pa.Table) -> pl.DataFrame:
+    def barred(self, quarantined: int | None) -> pl.DataFrame:
         """`record_id` of the persons who may not be linked."""
-        feed, zone = self._site.feeds[self._feed_id], self._site.settings.time_zone
         persons = [t for t in self._versions if self._facts[t].holds_persons]
         others = self._versions.keys() - set(persons)
         states = {t: tables.read(self._site, self._feed_id, t, self._versions[t]) for t in sorted(others)}
-        at = clock.now()
-        may = permitted.linkable(feed, states, register, at=at, time_zone=zone) if persons else None
+        feed = self._site.feeds[self._feed_id]
+        may = linkable(self._site, feed, states, quarantined) if persons else None
         found = [pl.DataFrame(schema={"record_id": pl.String})]
         if may:
             for read in (self._read(table) for table in persons):

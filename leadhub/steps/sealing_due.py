@@ -25,7 +25,7 @@ def due(site: Site) -> list[dict[str, Any]]:
     if not nights:
         raise TerminalError("night_incomplete", "no night is committed yet; nothing is known of any case")
     manifest, rules = site.lake.night(nights[-1]) or {}, sealable.load()
-    told = night.inputs(site, manifest["feeds"], manifest)
+    told = night.inputs(site, manifest["feeds"], manifest, manifest["tables"])
     frames = Frames.of(told, night=nights[-1], time_zone=site.settings.time_zone)
     cited = {r.id: r.citation for r in rules}
     found = []

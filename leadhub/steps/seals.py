@@ -6,6 +6,7 @@
     var/seals/lifted/<n>.json   a steward's word that a seal was entered by mistake
     var/seals/rotated/          every rotation of keys: ids here may be of the newest version
     var/seals/outcomes/         how many sealed cases had ended how; nobody is named, no night told apart
+    var/seals/consents/         consents that are over (`past_consents`)
 
 Files are only ever added, outside table history and retention: a backup that is put back leaves them alone.
 """
@@ -23,7 +24,7 @@ from leadhub.casework.seals import COLUMNS
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
-from leadhub.identity import rekeying
+from leadhub.steps import tables
 from leadhub.steps.site import Site
 
 _SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
@@ -43,20 +44,8 @@ def known(site: Site) -> list[dict[str, Any]]:
     every = [seal for night in nights for seal in night["seals"]]
     gone = {(lift["seal"], lift["night"]) for lift in _lifted(site)}
     standing = [s for s in every if (s["seal"], s["night"]) not in gone]
-    return [s | ids for s, ids in zip(standing, _current(site, standing), strict=True)]
-
-
-def _current(site: Site, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`COLUMNS` of each, with ids of the newest key version. A feed that is gone keeps what it has."""
-    found = [{c: seal[c] for c in COLUMNS} for seal in told]
-    for feed in {s["feed"] for s in told} & site.feeds.keys():
-        places = [i for i, seal in enumerate(told) if seal["feed"] == feed]
-        held = pa.Table.from_pylist([found[i] for i in places], _SCHEMA)
-        agency, facts = site.feeds[feed].agency, site.facts(site.feeds[feed])["seal_orders"]
-        current = rekeying.up_to_date(held, facts, agency=agency, keys=site.keys)
-        for place, row in zip(places, current.to_pylist(), strict=True):
-            found[place] = row
-    return found
+    current = tables.brought_up(site, "seal_orders", standing, COLUMNS)
+    return [s | ids for s, ids in zip(standing, current, strict=True)]
 
 
 def register(site: Site) -> pa.Table:

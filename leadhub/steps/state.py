@@ -20,9 +20,9 @@ from leadhub.identity.linkage.schema import person
 from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop
-from leadhub.permission import linking
-from leadhub.steps import judgement, numbers, seals, tables
+from leadhub.steps import judgement, numbers, tables
 from leadhub.steps.ingest import Receipt, base_of
+from leadhub.steps.linkable import linkable
 from leadhub.steps.site import Site
 
 
@@ -52,7 +52,8 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
             facts, states = site.facts(feed), dict[str, pa.Table]()
             # what bars a person from linkage is known before they are tokenised
             for name in sorted(feed.tables, key=lambda t: facts[t].holds_persons):
-                may = _linkable(site, feed, states) if facts[name].holds_persons else None
+                version = validated["quarantine"]["version"]
+                may = linkable(site, feed, states, version) if facts[name].holds_persons else None
                 tables[name], states[name], tokens = _advance(
                     site, feed, name, base, drops, again, night, may
                 )
@@ -227,11 +228,6 @@ def _late(site: Site, marker: str, night: str) -> pa.Table | None:
     return pa.concat_tables(found) if found else None
 
 
-def _linkable(site: Site, feed: Feed, states: dict[str, pa.Table]) -> Linkable | None:
-    register = seals.register(site)
-    return linking.linkable(feed, states, register, at=clock.now(), time_zone=site.settings.time_zone)
-
-
 def close(site: Site, feed_id: str, night: str) -> Receipt:
     """Say how the feed's night ended: `complete`, `missing` or `stopped`; runs whatever came before.
 
@@ -253,6 +249,7 @@ def close(site: Site, feed_id: str, night: str) -> Receipt:
         else:
             status, reason = "stopped", held[0] if held else "night_incomplete"
         counts = _counts(validated)
+        kept = validated["quarantine"] if validated else None
         state = applied if status == "complete" and applied else base
         receipt: dict[str, Any] = {
             "status": status,
@@ -265,19 +262,21 @@ def close(site: Site, feed_id: str, night: str) -> Receipt:
             "tables": state["tables"],
             "token_file": state["token_file"],
             "overlap_file": applied["overlap_file"] if applied else None,
-            "numbers_file": site.lake.write_tokens(feed_id, _numbers(site, feed_id, state, night)),
+            "numbers_file": site.lake.write_tokens(feed_id, _numbers(site, feed_id, state, night, kept)),
             "keys": state["keys"],
             "applied": base["applied"] | (applied["applied"] if applied else {}),
             "watermark": state["watermark"],
-            "quarantine": validated["quarantine"] if validated else None,
+            "quarantine": kept,
         }
         failpoints.reach("close.before_commit")
         return site.lake.put_receipt(night, feed_id, "close", receipt)
 
 
-def _numbers(site: Site, feed_id: str, state: Receipt, night: str) -> pa.Table:
+def _numbers(site: Site, feed_id: str, state: Receipt, night: str, quarantine: Receipt | None) -> pa.Table:
     versions = {table: counts["version"] for table, counts in state["tables"].items()}
-    return numbers.of_feed(site, feed_id, versions, night)
+    name = f"quarantine_{feed_id}"
+    opened = quarantine["version"] if quarantine else site.lake.base(night)["tables"].get(name)
+    return numbers.of_feed(site, feed_id, versions, night, opened)
 
 
 def _counts(validated: Receipt | None) -> dict[str, int]:

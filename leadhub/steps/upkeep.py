@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from datetime import date, timedelta
+from typing import Any
+
+import pyarrow as pa
 
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError, TransientError
@@ -106,6 +109,50 @@ def _kept(site: Site) -> tuple[dict[str, set[int]], set[str]]:
     return versions, {name for name in tokens if name}
 
 
+def _last(site: Site) -> dict[str, Any]:
+    nights = site.lake.nights()
+    return (site.lake.night(nights[-1]) if nights else None) or {"tables": {}, "feeds": {}}
+
+
+def opened(site: Site, feed_id: str) -> pa.Table | None:
+    """A feed's quarantine as the last night left it; None before its first."""
+    version = _last(site)["tables"].get(f"quarantine_{site.feed(feed_id).id}")
+    return site.lake.read(f"quarantine_{feed_id}", version) if version is not None else None
+
+
+def drop_named(site: Site, feed_id: str, beginning: str) -> str:
+    """The one drop whose id begins so. Raises: TerminalError `state_invalid` where there is not one."""
+    drops = site.landing.drops(site.feed(feed_id).id)
+    found = [d.drop_id for d in drops if d.drop_id.startswith(beginning)]
+    if len(found) != 1:
+        raise TerminalError(
+            "state_invalid",
+            f"{len(found)} drops of [{feed_id}] have an id beginning so; see `leadhub drop list {feed_id}`",
+        )
+    return found[0]
+
+
+def dismiss_row(site: Site, feed_id: str, drop_id: str, table: str, row: int, *, by: str, why: str) -> None:
+    """A steward's word that an open row takes nothing back: from the feed's next night on it is not open.
+
+    Raises: TerminalError `state_invalid` where that row is not open, or name or reason are missing.
+    """
+    with lease(site.leases, f"ingest-{feed_id}"):
+        drop = site.landing.find(site.feed(feed_id).id, drop_id)
+        if drop is None or row not in rows_of(opened(site, feed_id), drop, table):
+            raise TerminalError(
+                "state_invalid",
+                f"row {row} of [{table}] in drop [{drop_id}] is not open; see "
+                f"`leadhub quarantine show {feed_id}`",
+            )
+        if not by.strip() or not why.strip():
+            raise TerminalError("state_invalid", "say --by and --why: nothing is dismissed without")
+        mark = site.landing.path(drop, "dismissed.json")
+        said = files.read_json(mark)["rows"] if mark.exists() else []
+        words = {"by": by.strip(), "why": why.strip(), "at": clock.stamp(clock.now())}
+        files.write_json(mark, {"rows": [*said, {"table": table, "row": row} | words]})
+
+
 def release_drop(site: Site, feed_id: str, drop_id: str) -> str:
     """A steward's word: judge a held drop again, with the next night.
 
@@ -130,12 +177,9 @@ def replay_drop(site: Site, feed_id: str, drop_id: str) -> tuple[int, int]:
     """
     feed = site.feed(feed_id)
     drop = site.landing.find(feed.id, drop_id)
-    nights = site.lake.nights()
-    manifest = (site.lake.night(nights[-1]) if nights else None) or {"tables": {}, "feeds": {}}
-    applied = manifest["feeds"].get(feed_id, {}).get("applied", {})
-    version = manifest["tables"].get(f"quarantine_{feed_id}")
-    opened = site.lake.read(f"quarantine_{feed_id}", version) if version is not None else None
-    if drop is None or not any(rows_of(opened, drop, t) for t in feed.tables):
+    applied = _last(site)["feeds"].get(feed_id, {}).get("applied", {})
+    found = opened(site, feed_id)
+    if drop is None or not any(rows_of(found, drop, t) for t in feed.tables):
         raise TerminalError(
             "state_invalid",
             f"no row of drop [{drop_id}] of [{feed_id}] is open; see `leadhub quarantine list`",
@@ -146,6 +190,6 @@ def replay_drop(site: Site, feed_id: str, drop_id: str) -> tuple[int, int]:
             f"drop [{drop_id}] of [{feed_id}] is held, or its values are destroyed; release it, or ask the "
             "agency to send it again",
         )
-    _, judged = judgement.open_rows(site, feed, drop, opened)
+    _, judged = judgement.open_rows(site, feed, drop, found)
     files.write_json(site.landing.path(drop, "replay.json"), {"applied_on": applied[drop_id]})
     return sum(j.read for j in judged.values()), sum(j.accepted.num_rows for j in judged.values())

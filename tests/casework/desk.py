@@ -10,7 +10,7 @@ from itertools import combinations
 import pyarrow as pa
 
 from leadhub.casework import Inputs
-from leadhub.casework.seals import COLUMNS
+from leadhub.casework.seals import COLUMNS, UNREAD
 
 POLICE, DA, HARBOR, RIVERSIDE, DISPUTES = "police_records", "da_cases", "harbor", "riverside", "da_disputes"
 NIGHT, ZONE = "2026-11-20", "America/New_York"
@@ -131,6 +131,7 @@ class Desk:
         self.crosswalk: dict[str, tuple[str, str]] = {}
         #: person → person for whom the crosswalk takes them, whatever their own two records say
         self.taken_for: dict[str, str] = {}
+        self.unread: list[dict] = []
 
     def add(self, kind: str, name: str, feed: str, *, person: str | None = None, **row) -> "Desk":
         held = {"feed": feed, **row}
@@ -235,6 +236,18 @@ class Desk:
     def table(self, kind: str, name: str) -> pa.Table:
         return table(kind, name, self.rows[kind, name])
 
+    def refused(self, table: str, *numbers: str, feed: str = DA) -> "Desk":
+        """A row of the DA that may be a seal stands in quarantine; `numbers`: of the case, arrest and CJTN
+        that it names, by their first letter."""
+        row: dict = dict.fromkeys(UNREAD) | {"feed": feed, "table": table, "opened_on": NIGHT}
+        for number in numbers:
+            name = {"C": "da_case_no", "A": "arrest_no", "J": "cjtn"}[number[0]]
+            row[name] = f"s1:da/{number}"
+            if name in _SHARED:
+                row[f"{name}_token"] = f"t1:{name}/{number}"
+        self.unread.append(row)
+        return self
+
     def inputs(self, shuffle=None, seals: pa.Table | None = None) -> Inputs:
         """`shuffle(list)` reorders rows in place; `seals`: what the register remembers."""
         walk = [(r, f, f"p1:{self.taken_for.get(p[3:], p[3:])}") for r, (f, p) in self.crosswalk.items()]
@@ -252,6 +265,7 @@ class Desk:
             crosswalk=pa.table({n: pa.array([w[i] for w in walk], _TEXT) for i, n in enumerate(names)}),
             pairs=self.pairs(),
             seals=seals or NO_SEALS,
+            unread=pa.Table.from_pylist(self.unread, pa.schema([(n, _TEXT) for n in UNREAD])),
         )
 
     def pairs(self) -> pa.Table:

@@ -236,6 +236,7 @@ def test_agreement_gives_no_discrepancy():
             "diverted_though_not_held",
             Desk().referred("1", diverted=False).case("1").decided("1", "DIVERTED_LEAD", "2026-10-20"),
         ),
+        ("restriction_unread", Desk().referred("1").case("1").refused("dispositions", "C1")),
         ("disputed", Desk().referred("1").case("1").disputed("1", "referral_status")),
     ],
 )

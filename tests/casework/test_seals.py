@@ -1,9 +1,14 @@
 """A seal is on the case and on its arrest, and the register remembers it when the office does not."""
 
+from typing import get_args
+
 import polars as pl
 import pyarrow as pa
+import pytest
 
 from leadhub import casework
+from leadhub.casework import provisions
+from leadhub.foundation.vocabulary import RecipientKind
 from tests.casework.desk import DA, NIGHT, ZONE, Desk
 
 
@@ -63,3 +68,45 @@ def test_co_defendants_under_one_arrest_number_are_not_sealed_with_it():
     first = reconcile(two().disposed("1", "DISMISSED", "2026-11-01", sealed="CPL_160_50"))
     desk = two().disposed("1", "DISMISSED", "2026-11-01").case("3", "cyd", arrest_no="A1", cjtn="J3")
     assert "C3" not in sealed(reconcile(desk, first.seals))["cases"]
+
+
+# refused rows -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "numbers"),
+    [
+        ("dispositions", ["C1"]),
+        ("seal_orders", ["C1"]),
+        ("seal_orders", ["A1"]),
+        ("seal_orders", ["J1"]),
+        ("seal_orders", ["C9", "A1"]),
+    ],
+)
+def test_what_a_refused_row_may_seal_is_withheld_and_not_remembered(table, numbers):
+    desk = two().disposed("1", "DISMISSED", "2026-11-01", sealed="CPL_160_57")
+    found = reconcile(desk.refused(table, *numbers))
+    assert sealed(found) == {"diversions": {"LR1"}, "cases": {"C1"}, "events": {"ARREST", "DISPOSITION"}}
+    cases = pl.DataFrame(pl.from_arrow(found.diversion_cases)).drop_nulls("sealed_under")
+    assert cases["sealed_under"].to_list() == ["IN_DOUBT"], "stricter than every provision"
+    assert found.seals["sealed_under"].to_pylist() == ["CPL_160_57"]
+
+
+def test_nobody_may_have_what_is_in_doubt():
+    table = provisions.load()
+    kinds, purposes = get_args(RecipientKind), {o.purpose for p in table.provisions for o in p.visible_to}
+    assert not any(provisions.IN_DOUBT in table.visible(k, p) for k in kinds for p in purposes)
+    assert provisions.IN_DOUBT not in {p.id for p in table.provisions}
+
+
+def test_stewards_see_which_row_cannot_be_read_and_whether_it_names_a_case():
+    desk = two().refused("dispositions", "C1").refused("seal_orders", "C9").refused("seal_orders")
+    found = pl.DataFrame(pl.from_arrow(reconcile(desk).discrepancies)).filter(kind="restriction_unread")
+    told = found.select("one_says", "other_says", pl.col("other_record").str.tail(2), "one_feed").rows()
+    assert sorted(told, key=str) == [
+        ("dispositions", "WITHHELD", "C1", DA),
+        ("seal_orders", "NAMES_NO_CASE", None, DA),
+        ("seal_orders", "WITHHELD", None, DA),
+    ]
+    assert found.drop_nulls("diversion_id")["one_says"].to_list() == ["dispositions"]
+    assert sealed(reconcile(two().refused("seal_orders"))) == sealed(reconcile(two())), "else all would be"

@@ -56,6 +56,24 @@ def test_g3_received_is_accepted_plus_refused():
     assert answer["received_at"] == DROP.landed_at
 
 
+def test_what_a_refused_restriction_withholds_is_told_and_first_where_it_names_nobody():
+    consents = TableMapping(source="consents", columns={"revoked_at": "RevokedAt"})
+    feed = FEED.model_copy(update={"tables": {**FEED.tables, "consents": consents}})
+    faults = [(r, "revoked_at", "unparsable_timestamp") for r in (5, 6)]
+    refused = pa.Table.from_pylist([dict(zip(SCHEMA.names, f)) for f in faults], SCHEMA)
+    judged = {**JUDGED, "consents": Judged(pa.table({}), refused, 2)}
+    answer = told(drop=DROP, judged=judged, nameless=[("consents", 6)])
+    assert answer["what_to_do"].startswith("AT ONCE: see `urgent`. Correct the refused rows")
+    [urgent] = answer["urgent"]
+    assert (urgent["table"], urgent["row"]) == ("consents", 6)
+    assert told(drop=DROP, judged=judged)["urgent"] == []
+    report = acknowledgement.rejection_report(feed, DROP, judged, [("consents", 6)]).decode()
+    rows = {(r["table"], r["row"]): r["what to do"] for r in csv.DictReader(io.StringIO(report))}
+    assert rows["consents", "5"].endswith("no consent of this client counts: the row may be a revocation.")
+    assert rows["consents", "6"].endswith(urgent["why"])
+    assert rows["client_list", "2"].endswith("agree on it first.")
+
+
 def test_g2_the_same_arrival_gives_the_same_bytes():
     first = acknowledgement.acknowledgement(
         feed="f", night="2026-11-20", status="landed", names=["b", "a"], drop=DROP, judged=JUDGED
@@ -78,7 +96,7 @@ def test_every_status_is_answered_in_plain_words(status):
 @pytest.mark.parametrize(
     "reason",
     [
-        *("wrong_field_count", "missing_value", "unparsable_date", "unparsable_timestamp"),
+        *("wrong_field_count", "blank_line", "missing_value", "unparsable_date", "unparsable_timestamp"),
         *("unparsable_number", "unparsable_boolean", "unknown_code", "bad_format", "out_of_range"),
         *("duplicate_key", "reference_missing", "control_character", "too_long"),
     ],

@@ -18,10 +18,10 @@ def drop(number: int, mode: str = "full", feed: str = "one") -> Drop:
     return Drop(feed, night, f"drop{number}", mode, number, (), f"{night}T04:00:00Z")
 
 
-def judged(*faults: Fault) -> dict[str, Judged]:
+def judged(*faults: Fault, table: str = "persons") -> dict[str, Judged]:
     schema = pa.schema([("row", pa.int32()), ("column", pa.string()), ("reason", pa.string())])
     refused = pa.Table.from_pylist([dict(zip(schema.names, f)) for f in faults], schema)
-    return {"persons": Judged(pa.table({}), refused, len(faults))}
+    return {table: Judged(pa.table({}), refused, len(faults))}
 
 
 def refresh(previous, arrival: Drop, faults=(), ids=None, accepted=()) -> quarantine.Quarantine:
@@ -34,6 +34,7 @@ def refresh(previous, arrival: Drop, faults=(), ids=None, accepted=()) -> quaran
         record_ids={"persons": table},
         mode=arrival.mode,
         accepted_ids={"persons": pa.array(accepted, pa.string())},
+        named={},
     )
 
 
@@ -82,6 +83,33 @@ def test_a_partial_drop_that_refuses_a_record_again_replaces_what_was_open_of_it
     second = refresh(first, drop(2, "delta"), [(5, "zip", "bad_format")], {5: "r2"})
     assert rows(second.open) == [("drop2", 5, "zip", "bad_format", "r2", "2026-11-02")]
     assert [r[:3] for r in rows(second.cleared)] == [("drop1", 2, "sex")]
+
+
+def test_whose_a_restriction_is_stays_known_until_a_steward_dismisses_it():
+    named = pa.table({"row": pa.array([2], pa.int32()), "client_id": ["s1:k"], "names_nobody": [False]})
+    nobody = pa.table(
+        {"row": pa.array([3], pa.int32()), "client_id": pa.nulls(1, pa.string()), "names_nobody": [True]}
+    )
+    faults = (2, "revoked_at", "unparsable_timestamp"), (3, "client_id", "missing_value")
+    state = quarantine.refresh(
+        None,
+        drop=drop(1, "delta"),
+        judged=judged(*faults, table="consents") | judged(SEX),
+        record_ids={},
+        mode="delta",
+        accepted_ids={},
+        named={"consents": pa.concat_tables([named, nobody])},
+    )
+    assert state.open.schema == quarantine.SCHEMA
+    later = refresh(state.open, drop(2, "delta")).open
+    told = {(r["table"], r["row"]): (r["client_id"], r["names_nobody"]) for r in later.to_pylist()}
+    assert told == {
+        ("consents", 2): ("s1:k", False),
+        ("consents", 3): (None, True),
+        ("persons", 2): (None, False),
+    }
+    left = quarantine.without(later, [("drop1", "consents", 3), ("drop2", "consents", 2)])
+    assert [(r["table"], r["row"]) for r in left.to_pylist()] == [("consents", 2), ("persons", 2)]
 
 
 FAULTS = st.lists(

@@ -26,6 +26,11 @@ class Line:
     signed_on: date
     expires_on: date | None
     revoked_on: date | None = None
+    #: does its provider still send it?
+    sent: bool = True
+    #: what the hub has seen of it: that it was revoked, and that its proceeding had ended
+    seen_revoked_on: date | None = None
+    seen_ended: bool = False
 
 
 @dataclass
@@ -40,16 +45,20 @@ class County:
     ever_sealed: set[int] = field(default_factory=set)
     #: whose case the office's system still has
     cases: set[int] = field(default_factory=lambda: set(PEOPLE))
+    #: table and person (None: nobody) of rows that were refused, and that nobody has put right
+    refused: set[tuple[str, int | None]] = field(default_factory=set)
 
     # the oracle -----------------------------------------------------------------------------------
 
     def may_be_there(self) -> set[int]:
-        """Whose row the District Attorney may have at all: a case that was never sealed."""
-        return self.cases - self.ever_sealed
+        """Whose row the District Attorney may have at all: a case that was never sealed, nor may be now."""
+        return self.cases - self.ever_sealed - {n for t, n in self.refused if t == "dispositions" and n}
 
     def may_be_told(self) -> set[int]:
         """Of whom the programme's statement may be told."""
-        return {n for n in self.may_be_there() & self.completed if any(map(self._counts, self._of(n)))}
+        doubted = {n for t, n in self.refused if t == "consents"}
+        known = set() if None in doubted else self.may_be_there() & self.completed - doubted
+        return {n for n in known if any(map(self._counts, self._of(n)))}
 
     def _of(self, number: int) -> list[Line]:
         return [li for li in self.lines if li.client == number and li.recipient == DA]
@@ -58,14 +67,25 @@ class County:
         kinds = {"PART2_SPECIFIC", PROCEEDING}
         if line.client not in PATIENTS:
             kinds |= {"LEAD_ROI"}
-        taken_back = [li.revoked_on for li in self._of(line.client) if li.revoked_on]
-        if line.consent_type not in kinds or line.signed_on > self.today:
+        said = [li.revoked_on if li.sent else li.seen_revoked_on for li in self._of(line.client)]
+        taken_back = [day for day in said if day]
+        if line.consent_type not in kinds or line.signed_on > self.today or not line.sent:
             return False
         if any(line.signed_on <= day for day in taken_back) or line.revoked_on:
             return False
         if line.consent_type == PROCEEDING:
-            return self.disposed.get(line.client, date.max) > self.today
+            return not line.seen_ended and self.disposed.get(line.client, date.max) > self.today
         return line.expires_on is not None and self.today <= line.expires_on
+
+    def is_seen(self) -> None:
+        """A night has read it all: what was over is over, whoever forgets it (42 CFR 2.31(a), 2.35(c))."""
+        for line in self.lines:
+            if line.sent:
+                told = [day for day in (line.revoked_on, line.seen_revoked_on) if day]
+                line.seen_revoked_on = max(told, default=None)
+                ended = self.disposed.get(line.client, date.max) <= self.today
+                bound = line.consent_type == PROCEEDING and line.client in self.cases
+                line.seen_ended |= bound and ended
 
     # what the agencies send -----------------------------------------------------------------------
 
@@ -75,6 +95,8 @@ class County:
             desk.referred(str(n), f"person{n}").client(str(n), f"person{n}", feed=FEED, part2=n in PATIENTS)
             if n in self.cases:
                 desk.case(str(n), f"person{n}")
+                # a docket is known by what has happened in it
+                desk.rows["da", "charges"][-1]["filed_on"] = date(2026, 10, 5)
                 if n in self.disposed:
                     day = self.disposed[n].isoformat()
                     under = "CPL_160_50" if n in self.sealed else None
@@ -82,6 +104,8 @@ class County:
             outcome = "COMPLETED" if n in self.completed else "NO_SHOW"
             desk.intake(str(n), outcome, "2026-10-20", feed=FEED)
         for number, line in enumerate(self.lines):
+            if not line.sent:
+                continue
             bound = line.consent_type == PROCEEDING
             desk.consent(
                 str(line.client),

@@ -3,15 +3,11 @@ that the state at that moment forbids, and always the ones it allows. Real steps
 against the oracle of `county_of_four`.
 """
 
-import io
 import os
-import shutil
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
-import polars as pl
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -24,114 +20,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from connectors.base import connection_from_environment
-from leadhub.foundation import clock, openpgp
+from leadhub.foundation import clock
 from leadhub.foundation.errors import TerminalError
-from leadhub.foundation.settings import Settings
-from leadhub.identity import sealing
 from leadhub.steps import approvals, publish
-from leadhub.steps import night as whole
-from leadhub.steps.site import open_site
-from leadhub.steps.tables import core_table
-from tests.casework.desk import LAYOUT
-from tests.casework.desk import POLICE as POLICE_FEED
 from tests.night.conftest import Nights
-from tests.night.county_of_four import DA, FEED, PEOPLE, PROCEEDING, County, Line
+from tests.night.county_of_four import DA, PEOPLE, PROCEEDING, County, Line
+from tests.night.hub_of_four import LICENCE, Hub
 
 pytestmark = pytest.mark.timeout(600)
-LICENCE = "district_attorney__diversion_status"
-FEEDS = {"police": POLICE_FEED, "da": "da_cases", "provider": FEED}
 people = st.sampled_from(PEOPLE)
-
-
-class Hub:
-    """The hub on the county's stage; its tables are written as a night's feeds would leave them."""
-
-    def __init__(self, nights, agreements):
-        nights.restore()
-        shutil.rmtree(agreements, ignore_errors=True)
-        shutil.copytree(Settings().agreements, agreements)
-        self.nights, self.agreements = nights, agreements
-        self.licence = agreements / f"{LICENCE}.yaml"
-        self.original = self.licence.read_text()
-        self.held: dict[str, str] = {}
-        self.written: dict[str, tuple[pa.Table, int]] = {}
-        self.loaded: set[str] = set()
-
-    @property
-    def site(self):
-        return open_site(
-            connection_from_environment, Settings(var=self.nights.var, agreements=self.agreements)
-        )
-
-    def bring_in(self, county: County, as_of: date) -> str:
-        """What a night's ingest and linking leave; reconciled and committed. Returns the night."""
-        site, desk, night = self.site, county.desk(), county.today.isoformat()
-        for feed in site.feeds:
-            tables = {}
-            for kind, name in ((k, f) for k, f in FEEDS.items() if f == feed):
-                for table in LAYOUT[kind]:
-                    content = self._sealed(site, desk.table(kind, table), feed).drop_columns(["feed"])
-                    tables[table] = {"version": self._write(site, core_table(name, table), content)}
-            receipt = {"status": "complete", "as_of": as_of.isoformat(), "tables": tables}
-            site.lake.put_receipt(night, feed, "close", receipt | {"quarantine": None})
-        crosswalk = desk.inputs().crosswalk
-        pairs = desk.pairs()
-        pairs = pairs.append_column("status", pa.array(["linked"] * pairs.num_rows, pa.string()))
-        linked = {
-            "tables": {
-                "crosswalk": self._write(site, "crosswalk", crosswalk),
-                "linkage_pairs": self._write(site, "linkage_pairs", pairs),
-            },
-            "person_counter": len(PEOPLE),
-            "linkage": {},
-        }
-        site.lake.put_receipt(night, whole.SCOPE, "link", linked)
-        whole.reconcile(site, night)
-        whole.commit(site, night)
-        return night
-
-    def _write(self, site, name: str, content: pa.Table) -> int:
-        """Its version; what did not change is the version that it was."""
-        known = self.written.get(name)
-        if known is None or not known[0].equals(content):
-            known = self.written[name] = content, site.lake.write(name, content)
-        return known[1]
-
-    @staticmethod
-    def _sealed(site, table: pa.Table, feed: str) -> pa.Table:
-        """The desk's ids as the hub's own sealed ones."""
-        for place, name in enumerate(table.column_names):
-            values = table[name].to_pylist()
-            if any(isinstance(v, str) and v.startswith("s1:") for v in values):
-                plain = [None if v is None else v.rpartition("/")[2] for v in values]
-                agency = site.feeds[feed].agency
-                ids = sealing.seal(pa.array(plain, pa.string()), agency, site.keys)
-                table = table.set_column(place, name, ids)
-        return table
-
-    def load(self) -> None:
-        """What a recipient does with new deliveries: `held` is case → status."""
-        outbox = self.nights.var / "sftp" / DA / "outbox" / "diversion_status"
-        secret = self.nights.stage.agencies / DA / "openpgp.pgp"
-        for folder in sorted(outbox.glob("*")):
-            if folder.name in self.loaded:
-                continue
-            self.loaded.add(folder.name)
-            files = {p.name.removesuffix(".csv.pgp"): p for p in folder.glob("*.csv.pgp")}
-            read = {
-                n: pl.read_csv(io.BytesIO(openpgp.decrypt(p.read_bytes(), secret)), infer_schema=False)
-                for n, p in files.items()
-            }
-            if "diversion_status" in read:
-                rows = read["diversion_status"]
-                whole_set = dict(zip(rows["da_case_no"], rows["diversion_status"], strict=True))
-            else:
-                assert set(read["diversion_status_changes"]["op"]) == {"withdraw"}
-                gone = set(read["diversion_status_changes"]["da_case_no"])
-                assert gone <= self.held.keys()
-                whole_set = {c: s for c, s in self.held.items() if c not in gone}
-            self.held = whole_set
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -171,6 +68,18 @@ class AnyOrder(RuleBasedStateMachine):
         lines = self.county.lines
         lines[which % len(lines)].revoked_on = self.county.today - timedelta(days=earlier)
 
+    @rule(which=st.integers(0, 20))
+    def the_provider_takes_a_line_out_or_sends_it_again(self, which):
+        line = self.county.lines[which % len(self.county.lines)]
+        line.sent = not line.sent
+
+    @rule(
+        table=st.sampled_from(["consents", "consents", "dispositions"]),
+        who=st.one_of(people, people, st.none()),
+    )
+    def a_row_is_refused(self, table, who):
+        self.county.refused.add((table, who))
+
     @rule(who=people)
     def good_or_bad_news(self, who):
         self.county.completed ^= {who}
@@ -187,6 +96,11 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def the_office_forgets_its_seals(self):
         self.county.sealed.clear()
+
+    @rule(who=people)
+    def the_office_forgets_a_disposition(self, who):
+        self.county.disposed.pop(who, None)
+        self.county.sealed.discard(who)
 
     @rule(who=people)
     def the_office_takes_out_or_sends_again(self, who):
@@ -243,6 +157,7 @@ class AnyOrder(RuleBasedStateMachine):
         night = hub.bring_in(county, county.today - timedelta(days=old_input))
         # the hub saw the seal tonight: from now on it is remembered
         county.ever_sealed |= county.sealed & county.cases
+        county.is_seen()
         text = hub.licence.read_text()
         lapsed, approved = "2026-01-02" in text or not self.readable(), text == self.approved
         may = not lapsed and not old_input and approved
@@ -261,6 +176,8 @@ class AnyOrder(RuleBasedStateMachine):
             assert spoken == told
         else:
             assert hub.held.items() <= before.items(), "something new left"
+        # put right by the next drop
+        county.refused.clear()
 
     def publish(self, night, expected):
         site = self.hub.site

@@ -64,6 +64,17 @@ def test_f11_fewer_rows_than_the_manifest_states(site, nights):
     assert not list(_inbox(nights).glob("*.csv")), "it is kept in landing, not in the inbox"
 
 
+def test_a_drop_whose_consents_cannot_be_read_changes_nothing(site, nights):
+    """Clients and episodes may not run ahead of the revocations that came with them."""
+    [path] = _inbox(nights).glob("consents_*.csv")
+    path.write_bytes(path.read_bytes().removesuffix(b"\n"))
+    _restate(nights, lambda m: _reseal(nights, m))
+    _run_until_told(site, nights, "unreadable_file")
+    assert site.lake.receipt(nights.night(1), FEED, "close")["tables"] == {}, (
+        "the last state, of no table yet"
+    )
+
+
 def test_f12_a_renamed_column_is_held_and_can_be_released(site, nights):
     [path] = _inbox(nights).glob("clients_*.csv")
     path.write_bytes(path.read_bytes().replace(b"last_name", b"surname_x", 1))

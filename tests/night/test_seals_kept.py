@@ -197,24 +197,34 @@ def ordering(*cases: str, **told):
     return change
 
 
+def touched(resources):
+    """A busy day at the office: one row that is refused is a small share of what changed."""
+    rows = resources["charges"].with_row_index("n")
+    late = pl.when(pl.col("n") < 40).then(later(resources)).otherwise("updated_at")
+    return {**resources, "charges": rows.with_columns(updated_at=late).drop("n")}
+
+
 def test_t1_an_order_takes_rows_back_and_its_loss_does_not_bring_them_again(nights, after):
     nights.restore(after)
     before = delivered(nights, 1)
-    chosen = sorted(before["district_attorney"])[:2]
-    loaded(nights, 1, ordering(*chosen))
+    *chosen, mistyped = sorted(before["district_attorney"])[:3]
+    unread = ordering(mistyped, provision="CPL 16O.50")
+    loaded(nights, 1, lambda resources: touched(unread(ordering(*chosen)(resources))))
     assert nights.run(2) == 0
     sealed_now = delivered(nights, 2)
-    assert not sealed_now["district_attorney"] & set(chosen)
+    assert not sealed_now["district_attorney"] & {*chosen, mistyped}, "nobody can read that it seals none"
     assert before["district_attorney"] - sealed_now["district_attorney"] >= set(chosen)
     assert len(before["police"] - sealed_now["police"]) >= 2, "the arrest's referral is the police's row"
     open_recalls = {r["partner"]: r["rows"] for r in recalls.listed(open_of(nights))}
     assert open_recalls["district_attorney"] >= 2
     loaded(nights, 1)
     assert nights.run(3) == 0
-    assert not delivered(nights, 3)["district_attorney"] & set(chosen), "the order is gone, the seal is not"
-    loaded(nights, 1, ordering(*chosen, vacatedDate="2026-11-20"))
+    still = delivered(nights, 3)["district_attorney"]
+    assert not still & {*chosen, mistyped}, "the order is gone, the seal is not"
+    assert mistyped not in {s["da_case_no"] for s in seals.known(open_of(nights))}
+    loaded(nights, 1, ordering(*chosen, mistyped, vacatedDate="2026-11-20"))
     assert nights.run(4) == 0
-    assert set(chosen) <= delivered(nights, 4)["district_attorney"], "vacated by the office's own word"
+    assert {*chosen, mistyped} <= delivered(nights, 4)["district_attorney"], "by the office's own word"
     nights.restore()
     loaded(nights, 1)
 

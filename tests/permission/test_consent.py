@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -200,13 +201,29 @@ def test_a_final_disposition_of_no_named_proceeding_is_unknown():
     assert not counts(mistyped), "a docket that no known case bears would let it count for ever"
 
 
-def test_a_line_of_which_a_row_was_refused_is_in_doubt():
-    """The refused row may have been the revocation, in a form that nobody could read."""
-    desk = Desk().client("1").consent("1")
+@pytest.mark.parametrize(
+    ("refused", "in_doubt"),
+    [
+        ([], []),
+        ([(HARBOR, "1", "N9")], ["N1", "N2"]),
+        ([(HARBOR, "2", None)], ["N3"]),
+        ([(HARBOR, None, None)], ["N1", "N2", "N3"]),
+        ([(RIVERSIDE, "1", None)], ["N4"]),
+        ([(HARBOR, "9", "N1")], ["N1"]),
+    ],
+)
+def test_a_refused_row_puts_whom_it_names_in_doubt_and_everybody_where_it_names_nobody(refused, in_doubt):
+    """It may have been a revocation, of any of their lines, that nobody could read."""
+    desk = Desk().client("1").consent("1").consent("1", consent_id="N2").client("2")
+    desk.consent("2", consent_id="N3").client("1", feed=RIVERSIDE)
+    desk.consent("1", feed=RIVERSIDE, consent_id="N4")
     tables = [desk.table("provider", n) for n in ("consents", "clients")]
-    refused = tables[0]["record_id"].to_pylist()
-    found = consent.judged(*tables, DA, at=AT, time_zone=ZONE, doubted=refused)
-    assert found["reasons"].to_list() == [["in_doubt"]]
+    line = {r["consent_id"].rpartition("/")[2]: r["record_id"] for r in tables[0].to_pylist()}
+    rows = [(feed, n and f"s1:{feed}/K{n}", line.get(which)) for feed, n, which in refused]
+    doubted = pl.DataFrame(rows, consent.DOUBTED, orient="row")
+    found = consent.judged(*tables, DA, at=AT, time_zone=ZONE, doubted=doubted)
+    told = {r["consent_id"].rpartition("/")[2]: r["reasons"] for r in found.to_dicts()}
+    assert told == {n: ["in_doubt"] if n in in_doubt else [] for n in ("N1", "N2", "N3", "N4")}
 
 
 @pytest.mark.parametrize("kind", ["PART2_SPECIFIC", "PART2_CJ_2_35"])

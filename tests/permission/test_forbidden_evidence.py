@@ -13,7 +13,8 @@ from leadhub.identity.linkage.schema import person
 from leadhub.identity.pseudonymise import Linkable, pseudonymise
 from leadhub.identity.sealing import seal
 from leadhub.intake import feeds
-from leadhub.permission import linking
+from leadhub.permission import consent, linking
+from leadhub.permission.consent_ends import PAST
 from schemas import da
 from schemas.contract import facts
 from tests.casework.desk import NO_SEALS
@@ -153,8 +154,14 @@ def test_a_client_is_linked_by_a_consent_that_counts_now_where_the_feed_asks_for
         "revoked_at": pl.Datetime("us", "UTC"),
     }
     tables = {"consents": pl.DataFrame([line], schema_overrides=types).to_arrow()}
-    may = linking.linkable(PROVIDER, tables, NO_SEALS, at=NOW, time_zone=ZONE)
+    told = {"at": NOW, "time_zone": ZONE}
+    may = linking.linkable(PROVIDER, tables, NO_SEALS, **told)
     assert may.among(pl.Series(["c1"])).to_list() == [counts]
+    doubted = pl.DataFrame([(PROVIDER.id, None, None)], consent.DOUBTED, orient="row")
+    taken_back = {**line, "feed": PROVIDER.id, "record_id": "r0", "revoked_at": NOW}
+    past = pl.DataFrame([{n: taken_back.get(n) for n in PAST}], PAST)
+    for known in ({"doubted": doubted}, {"past": past}):
+        assert not linking.linkable(PROVIDER, tables, NO_SEALS, **told, **known).among(pl.Series(["c1"]))[0]
 
 
 def test_a_feed_that_asks_for_no_consent_links_all():

@@ -55,7 +55,7 @@ def test_a_good_file(tokenise):
     [
         ("c2,Other,Jo,1990-03-04", (3, None, "wrong_field_count")),
         ("c2,Other,Jo,1990-03-04,,", (3, None, "wrong_field_count")),
-        ("", (3, None, "wrong_field_count")),
+        ("", (3, None, "blank_line")),
         (",Other,Jo,1990-03-04,", (3, "case", "missing_value")),
         ("c2,Oth\ter,Jo,1990-03-04,", (3, "surname", "control_character")),
         ("c2,,,,", (3, None, "no_token")),
