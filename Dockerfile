@@ -11,10 +11,14 @@ RUN apt-get update -qq \
  && useradd --create-home --uid 10013 --groups leadhub leadhub-publishing
 COPY --chmod=440 deploy/roles/sudoers /etc/sudoers.d/leadhub
 WORKDIR /opt/leadhub
-COPY bootstrap.lock requirements.lock ./
+COPY bootstrap.lock requirements.lock pyproject.toml ./
+# what leadhub itself needs, as the lock pins it: no test tool, no simulated agency. Compiled here, since no role may
+# write bytecode, and a step is a process of its own
 RUN pip install --no-cache-dir --require-hashes -r bootstrap.lock \
- && uv pip install --system --no-cache --require-hashes -r requirements.lock
-COPY pyproject.toml README.md ./
+ && uv pip install --system --no-cache --compile-bytecode --require-hashes \
+    -r pyproject.toml --group build -c requirements.lock
+COPY README.md airflow.cfg ./
+COPY deploy/airflow/healthy deploy/airflow/migrate /usr/local/bin/
 COPY leadhub leadhub
 COPY connectors connectors
 COPY schemas schemas
@@ -23,13 +27,14 @@ COPY agreements agreements
 COPY expectations expectations
 COPY dags dags
 COPY plugins plugins
-COPY airflow.cfg ./
-RUN uv pip install --system --no-deps --no-build-isolation -e . \
- && install -d -o airflow -g airflow /var/lib/airflow \
+RUN uv pip install --system --no-cache --no-deps --no-build-isolation -e . \
+ && python -m compileall -q leadhub connectors schemas \
+ && install -d -m 700 -o airflow -g airflow /var/lib/airflow \
  && install -d /var/lib/leadhub
 USER airflow
 ENV AIRFLOW_HOME=/var/lib/airflow \
     AIRFLOW_CONFIG=/opt/leadhub/airflow.cfg \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/leadhub/dags \
+    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/leadhub/plugins \
     LEADHUB_VAR=/var/lib/leadhub
 CMD ["airflow", "version"]

@@ -28,7 +28,8 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import CLOSING_POOL as CLOSING_POOL
 from leadhub.intake import feeds as feed_facts
 from leadhub.intake.feeds import Feed
-from leadhub.permission import agreements as agreement_facts
+from leadhub.permission import licences as licence_names
+from leadhub.permission.licences import LicenceId
 
 SETTINGS = site_settings.load()
 #: site time at which a night begins
@@ -50,8 +51,9 @@ def feeds() -> dict[str, Feed]:
     return feed_facts.load_all(SETTINGS.feeds)
 
 
-def agreements() -> dict[str, agreement_facts.Agreement]:
-    return agreement_facts.load_all(SETTINGS.agreements)
+def licences() -> list[LicenceId]:
+    """All, in order of partners: also one whose file cannot be read keeps its tasks, which say so."""
+    return licence_names.known(SETTINGS.agreements, SETTINGS.var / "ledger" / "approved")
 
 
 def feed_asset(feed_id: str) -> Asset:
@@ -132,6 +134,8 @@ def poke(step: str, *arguments: str) -> PokeReturnValue:
 #: a question of one night ends before the next night asks it anew
 ANSWER_WITHIN = timedelta(hours=20)
 _REFUSE = "Refuse"
+#: which preview a person saw, and of which documents
+_SEEN = ("preview_sha256", "subject_sha256")
 _OPTIONS = {"proposed": "Propose", "approved": "Approve"}
 
 
@@ -157,7 +161,8 @@ class Question(HITLOperator):
         if shown["state"] in (self.role, "approved"):
             return shown["state"]
         self.body = shown["markdown"]
-        context["ti"].xcom_push("preview_sha256", shown["preview_sha256"])
+        for name in _SEEN:
+            context["ti"].xcom_push(name, shown[name])
         tell_stewards(f"{self.subject}\nAnswer in Airflow, 'Required Actions'.")
         return super().execute(context)
 
@@ -165,14 +170,14 @@ class Question(HITLOperator):
         answer = super().execute_complete(context, event)
         by = (answer["responded_by_user"] or {}).get("name") or ""
         refused = answer["chosen_options"] == [_REFUSE]
-        seen = context["ti"].xcom_pull(task_ids=self.task_id, key="preview_sha256")
+        seen = {name: context["ti"].xcom_pull(task_ids=self.task_id, key=name) for name in _SEEN}
         try:
             _act(
                 "approvals.answer",
                 self.agreement_id,
                 "refused" if refused else self.role,
                 by=by,
-                preview_sha256=seen,
+                **seen,
             )
         except TerminalError as error:
             if error.reason != "approval_refused":
@@ -239,10 +244,12 @@ def tell_stewards(text: str) -> None:
 
 
 def tell_of_endings() -> dict[str, Any]:
-    """Each agreement that ends soon is told of once at each threshold; marked only when it was."""
+    """Each agreement that ends soon is told of once at each threshold, marked only when it was; what is
+    broken or overdue, every day."""
     said = run("endings.due")
-    if said["due"]:
+    if said["text"]:
         tell_stewards(said["text"])
+    if said["due"]:
         run("endings.told", said["due"])
     return said
 

@@ -95,16 +95,26 @@ def demo(
 
 @app.command()
 def check(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="files of one drop")],
-    feed: Annotated[str, typer.Option(help="feed id")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE...]", help="files of one drop")
+    ] = None,
+    feed: Annotated[str, typer.Option(help="feed id")] = "",
     table: Annotated[str | None, typer.Option(help="the table, where the name does not tell it")] = None,
 ) -> None:
-    """Try files before they are dropped: the hub's own rules and words, nothing sent or kept.
+    """Try files before they are dropped: the hub's own rules and words, nothing sent or kept. Without
+    files: try the agreements, before they are put in place.
 
-    Exit code 0: every row would be accepted. 1: rows would be refused. Else: the drop would be held.
+    Exit code 0: every row would be accepted. 1: rows would be refused. Else: the drop would be held, or an
+    agreement cannot be used.
     """
+    from leadhub.steps import blocked
     from leadhub.steps.check import check as judge
 
+    if not paths:
+        if wrong := blocked.told(site_settings.load()):
+            raise TerminalError("agreement_invalid", "\n".join(wrong))
+        console.print("Every agreement can be used.")
+        return
     done = judge(site_settings.load(), feed, paths, table)
     for name, judged in done.judged.items():
         counts = (
@@ -133,7 +143,7 @@ def night(
 @app.command()
 def status() -> None:
     """What a steward asks at seven: the last nights, what waits for a person, what partners got."""
-    from leadhub.steps import endings, models
+    from leadhub.steps import blocked, endings, models
     from leadhub.steps.ingest import is_held
 
     site = _site()
@@ -163,14 +173,22 @@ def status() -> None:
         console.print(f"What partners got is not shown to role {role}: run this as publishing, too.")
     for name, (last, _) in sorted(endings.ending(site).items()):
         console.print(f"agreement {name} ends on {last}: ask its signatories to renew it")
+    for what in blocked.told(site.settings):
+        console.print(f"agreement: {what}", highlight=False, markup=False)
+    if kept := endings.overlap(site):
+        console.print(f"{kept}: run `leadhub keys retire`")
 
 
 def _partners(site: Site) -> None:
+    from leadhub.permission.licences import known
+
     delivered = _table("partner", "agreement", "in force until", "ledger entries", title="Partners")
-    for agreement in site.agreements.values():
-        chain = site.settings.var / "ledger" / f"{agreement.partner}.jsonl"
+    for licence in known(site.settings.agreements, site.approved):
+        chain = site.settings.var / "ledger" / f"{licence.partner}.jsonl"
         entries = ledger.head(chain).seq if chain.exists() else 0
-        delivered.add_row(agreement.partner, agreement.id, str(agreement.valid_until), f"{entries:,}")
+        held = site.agreements.get(licence.id)
+        until = str(held.valid_until) if held else "cannot be read"
+        delivered.add_row(licence.partner, licence.id, until, f"{entries:,}")
     console.print(delivered)
 
 

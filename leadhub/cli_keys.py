@@ -56,6 +56,7 @@ def init() -> None:
 
 def doctor() -> None:
     """Are settings, keys, facts and the last night in order? And which algorithms run where."""
+    from leadhub.steps import blocked
     from leadhub.steps.site import open_site
 
     version, fips = algorithms.openssl()
@@ -68,7 +69,9 @@ def doctor() -> None:
     kept = site.settings.wrapping.describe(site.settings.root_key.read_text())
     console.print(f"root key: version {site.keys.version}, matches this state; {kept}")
     console.print(f"feeds: {', '.join(site.feeds)}")
-    console.print(f"agreements: {', '.join(site.agreements)}")
+    console.print(f"agreements: {', '.join(site.licences)}")
+    for what in blocked.told(site.settings):
+        console.print(f"agreement: {what}", highlight=False, markup=False)
     nights = site.lake.nights()
     if nights:
         manifest = site.lake.night(nights[-1]) or {}

@@ -40,7 +40,8 @@ def pending() -> None:
     """Licences under which nothing leaves until two people have answered."""
     from leadhub.steps import approvals
 
-    found = approvals.pending(_site())
+    site = _site()
+    found = approvals.pending(site)
     table = table_of("licence", "version", "partner", "state", "proposed by")
     for waiting in found:
         table.add_row(
@@ -48,6 +49,8 @@ def pending() -> None:
             waiting["proposed_by"] or "–",
         )
     console.print(table if found else "No licence waits for an answer.")
+    for error in approvals.stopped(site):
+        console.print(f"stopped: {error}", highlight=False, markup=False)
 
 
 @app.command()
@@ -89,7 +92,8 @@ def _answer(licence: str, role: Role, by: str) -> None:
     seen = approvals.preview(site, licence, approvals.last_night(site))
     console.print(Markdown(seen["markdown"]))
     who = approval.at_login(by, login()) if by.strip() else ""
-    said = approvals.answer(site, licence, role, by=who, preview_sha256=seen["preview_sha256"])
+    shown = {name: seen[name] for name in ("preview_sha256", "subject_sha256")}
+    said = approvals.answer(site, licence, role, by=who, **shown)
     console.print(f"{said['agreement']} {said['version']}: {said['state']} by {said['by']}", markup=False)
     if role == "approved":
         console.print("The next night sends it; or run tonight's publication again.")

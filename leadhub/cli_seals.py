@@ -61,6 +61,8 @@ def outcomes(
         shown = "fewer than 11" if cell["cases"] is None else f"{cell['cases']:,}"
         table.add_row(str(cell["year"]), cell["referred"].replace("_", " "), cell["outcome"], shown)
     console.print(table)
+    if not found["cells"]:
+        console.print("no count can be shown yet: counts are renewed with every 11 sealed cases or more")
     console.print(found["bias"])
 
 

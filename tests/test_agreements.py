@@ -10,7 +10,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import REPOSITORY
 from leadhub.foundation.vocabulary import Protection
 from leadhub.intake import feeds
-from leadhub.permission import agreements
+from leadhub.permission import agreements, licences
 from leadhub.release import documents
 from schemas import codes, releases
 from schemas.contract import Contract, facts, tables_of
@@ -18,7 +18,7 @@ from schemas.identity import identifier
 from tests.permission.agreement import agreement
 
 FOLDER = REPOSITORY / "agreements"
-ALL = agreements.load_all(FOLDER)
+ALL = agreements.load_all(FOLDER).found
 EACH = pytest.mark.parametrize("held", ALL.values(), ids=ALL)
 OF_PERSONS = {name: held for name, held in ALL.items() if held.identifiability == "identified_by_own_id"}
 
@@ -156,7 +156,8 @@ def _file(tmp_path, **changed):
 
 
 def test_a_good_file_loads(tmp_path):
-    assert agreements.load_all(_file(tmp_path)) == {agreement().id: agreement()}
+    held = agreements.load_all(_file(tmp_path))
+    assert (held.found, held.faults) == ({agreement().id: agreement()}, {})
 
 
 CONSENT = agreement().consent.model_dump()
@@ -199,7 +200,7 @@ CONSENT = agreement().consent.model_dump()
 )
 def test_g6_refused_with_file_and_key(tmp_path, changed, key):
     with pytest.raises(TerminalError) as caught:
-        agreements.load_all(_file(tmp_path, **changed))
+        agreements.load(_file(tmp_path, **changed), agreement().id)
     assert caught.value.reason == "agreement_invalid"
     assert "district_attorney__diversion_status.yaml" in caught.value.message
     assert key in caught.value.message
@@ -209,7 +210,49 @@ def test_a_file_named_otherwise_is_refused(tmp_path):
     _file(tmp_path)
     (tmp_path / "district_attorney__diversion_status.yaml").rename(tmp_path / "police__gossip.yaml")
     with pytest.raises(TerminalError, match="agreement_invalid"):
-        agreements.load_all(tmp_path)
+        agreements.load(tmp_path, "police__gossip")
+
+
+def test_one_file_that_cannot_be_read_is_one_licence(tmp_path):
+    _file(tmp_path)
+    texts = {
+        "police__gossip": b"id: police__gossip\nvalid_until: 2026-13-45\n",
+        "police__hearsay": b"id: [police__hearsay\n",
+        "police__rumour": b"\xff\xfe",
+        "notes": b"to be done",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_bytes(text)
+    held = agreements.load_all(tmp_path)
+    assert set(held.found) == {agreement().id}
+    assert set(held.faults) == set(texts)
+    assert "a date that does not exist" in held.faults["police__gossip"].message
+    assert "not YAML at line 2" in held.faults["police__hearsay"].message
+    for name, fault in held.faults.items():
+        assert fault.reason == "agreement_invalid"
+        assert f"[{name}.yaml]" in fault.message
+        assert "`leadhub check`" in fault.message
+
+
+def test_no_licence_is_lost_by_an_edit_of_its_file(tmp_path):
+    _file(tmp_path)
+    (tmp_path / "police__hearsay.yaml").write_text("id: [")
+    (tmp_path / "notes.yaml").write_text("")
+    (tmp_path / "approved" / "provider__client_events").mkdir(parents=True)
+    known = licences.known(tmp_path, tmp_path / "approved")
+    assert [licence.id for licence in known] == [
+        agreement().id,
+        "police__hearsay",
+        "provider__client_events",
+    ]
+    assert licences.known(tmp_path, tmp_path / "none") == known[:2]
+
+
+@pytest.mark.parametrize(
+    "name", ["police", "__x", "police__", "po__lice__x", "Police__stops", "police__../x"]
+)
+def test_what_is_no_licence_s_name(name):
+    assert licences.named(name) is None
 
 
 @pytest.mark.parametrize(

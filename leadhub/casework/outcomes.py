@@ -6,6 +6,8 @@ is sealed, its outcome is added to a counter that names nobody, and cannot be ta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from leadhub.casework.frames import Frames
@@ -19,6 +21,16 @@ BIAS = (
 #: cells below are not shown (CMS cell size policy: 1 to 10)
 SHOWN_FROM = 11
 _CASE = ["feed", "da_case_no"]
+
+
+def shown(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    """Which counts (cell → cases) may be looked at, of those shown until now and those that hold now.
+
+    They are renewed all at once, and only when at least `SHOWN_FROM` cases more were sealed: whoever looks
+    before and after one case was sealed sees nothing change, and learns of no case how it had ended.
+    """
+    more = sum(now.values()) - sum(before.values())
+    return dict(now if more >= SHOWN_FROM else before)
 
 
 def counted(frames: Frames, sealed: pl.DataFrame) -> pl.DataFrame:

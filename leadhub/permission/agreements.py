@@ -8,17 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from leadhub.foundation import facts_file, files
+from leadhub.foundation import files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.facts_file import Facts
 from leadhub.foundation.vocabulary import Protection, RecipientKind, Sensitivity, TableFacts
+from leadhub.permission import documents, licences
 from leadhub.permission.court_orders import CourtOrder
-
-_ID = r"^[a-z][a-z0-9_]{2,40}$"
+from leadhub.permission.documents import Folder, Signed
+from leadhub.permission.licences import LicenceId
 
 #: a purpose that is not here cannot be agreed upon. The last two are shut for what is protected unless a
 #: court opened them (`gate`): 42 CFR 2.12(d), 2.13(a)
@@ -46,13 +47,6 @@ class LegalBasis(Facts):
     covers: Covers
     citation: str = Field(min_length=3)
     permits: str
-
-
-class Approval(Facts):
-    """A signature under this version."""
-
-    signatory: str
-    signed_on: date
 
 
 class LinkEvidence(Facts):
@@ -101,42 +95,22 @@ class Recipient(Facts):
     push_connection: str | None = None
 
 
-class Signed(Facts):
-    """What all three tiers have: a memorandum, a sharing agreement, a licence."""
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]{2,80}$")
-    title: str
-    version: str
-    signatories: list[str] = Field(min_length=2)
-    approvals: list[Approval]
-    valid_from: date
-    valid_until: date
-
-    @model_validator(mode="after")
-    def _signed_in_its_time(self) -> Self:
-        if self.valid_until < self.valid_from:
-            raise ValueError("valid_until lies before valid_from")
-        if not {a.signatory for a in self.approvals} <= set(self.signatories):
-            raise ValueError("approvals holds somebody who is no signatory")
-        return self
-
-
 class Agreement(Signed):
     """One data-use licence. Read aloud, it says who gets what, why, from whom, until when."""
 
-    partner: str = Field(pattern=_ID)
+    partner: str = Field(pattern=licences.PART)
     #: the data-sharing agreements (`frame`) that cover every record that goes into the dataset
     under: list[str] = Field(min_length=1)
     purpose: Purpose
     use_limits: list[str] = Field(min_length=1)
     legal_basis: list[LegalBasis] = Field(min_length=1)
-    dataset: str = Field(pattern=_ID)
+    dataset: str = Field(pattern=licences.PART)
     #: which rows, in the word of the dataset's contract
     cohort: str
     identifiability: Identifiability
     columns: list[str] = Field(min_length=1)
     #: agency whose sealed ids the partner may have opened: its own, and no other
-    own_ids_of: str | None = Field(default=None, pattern=_ID)
+    own_ids_of: str | None = Field(default=None, pattern=licences.PART)
     #: feeds this partner may know of, with their as-of dates
     inputs: list[str] = Field(min_length=1)
     #: nights after which an input is too old to publish on
@@ -157,8 +131,8 @@ class Agreement(Signed):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Agreement:
-        if self.id != f"{self.partner}__{self.dataset}":
-            raise ValueError("id must be <partner>__<dataset>")
+        if licences.named(self.id) != LicenceId(self.partner, self.dataset):
+            raise ValueError("id must be <partner>__<dataset>, and nowhere else a double underscore")
         if len(set(self.columns)) != len(self.columns):
             raise ValueError("columns names a column twice")
         against = self.purpose in AGAINST_THE_PERSON
@@ -189,15 +163,20 @@ class Agreement(Signed):
         return "; ".join(b.citation for b in self.legal_basis if b.covers == covers)
 
 
-def load_all(folder: Path) -> dict[str, Agreement]:
-    """Every agreement by id. Raises: TerminalError `agreement_invalid` naming file and key."""
-    found = {}
-    for path in sorted(folder.glob("*.yaml")):
-        agreement = facts_file.read(path, Agreement, "agreement_invalid")
-        if agreement.id != path.stem:
-            raise TerminalError("agreement_invalid", f"[{path.name}] must be named after its id")
-        found[agreement.id] = agreement
-    return found
+def load(folder: Path, agreement_id: str) -> Agreement:
+    """One licence. Raises: TerminalError `agreement_invalid` naming file, key or line, and rule."""
+    if licences.named(agreement_id) is None or not (folder / f"{agreement_id}.yaml").exists():
+        raise TerminalError(
+            "agreement_invalid",
+            f"there is no agreement [{agreement_id}]; agreements/*.yaml name them; where its file was "
+            "removed, put it back",
+        )
+    return documents.read(folder / f"{agreement_id}.yaml", Agreement)
+
+
+def load_all(folder: Path) -> Folder[Agreement]:
+    """Every licence by id, each for itself."""
+    return documents.read_all(folder, Agreement)
 
 
 def check_in_force(agreement: Signed, day: date) -> None:

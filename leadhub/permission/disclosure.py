@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
-from leadhub.casework import provisions, statements
+from leadhub.casework import statements
 from leadhub.foundation.errors import TerminalError
 from leadhub.identity.keyed import to_arrow
 from leadhub.permission.agreements import Agreement
@@ -144,7 +144,7 @@ def disclose(rows: pl.DataFrame, agreement: Agreement, gate: Gate) -> Disclosed:
     the row rests on no consent), categories (those that its consent, or a court's order, covers; null where
     it rests on neither), sealed_under. A column of another category is silenced. A row about a sealed
     record is withheld unless its provision leaves it open to this recipient for this purpose
-    (`casework.provisions`); so is one that no person can be accounted for.
+    (`Gate.visible`); so is one that no person can be accounted for.
     Raises: TerminalError `column_not_allowed` for a column that the dataset does not have.
     """
     lacking = sorted(set(agreement.columns) - set(rows.columns))
@@ -152,8 +152,7 @@ def disclose(rows: pl.DataFrame, agreement: Agreement, gate: Gate) -> Disclosed:
         raise TerminalError(
             "column_not_allowed", f"[{agreement.id}] lists columns {lacking} that its dataset does not have"
         )
-    visible = provisions.load().visible(agreement.recipient.kind, agreement.purpose)
-    sealed = pl.col("sealed_under").is_not_null() & ~pl.col("sealed_under").is_in(visible)
+    sealed = pl.col("sealed_under").is_not_null() & ~pl.col("sealed_under").is_in(list(gate.visible))
     unsealed = rows.filter(~sealed)
     accountable = unsealed.drop_nulls("person_id")
     known = gate.passed(accountable).sort("row_key")

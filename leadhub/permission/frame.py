@@ -8,19 +8,19 @@ all three stand. What is not covered is not used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import Field
 
-from leadhub.foundation import facts_file
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.vocabulary import Protection, TableFacts
-from leadhub.permission import agreements
-from leadhub.permission.agreements import Agreement, Purpose, Signed
+from leadhub.permission import agreements, documents
+from leadhub.permission.agreements import Agreement, Purpose
+from leadhub.permission.documents import Folder, Signed
 
 #: days before an end at which stewards are told
 WARN_DAYS = (60, 30, 7)
@@ -48,18 +48,20 @@ class SharingAgreement(Signed):
     redisclosure: Literal["forbidden", "with_notice"]
 
 
-Tier = TypeVar("Tier", bound=Signed)
-
-
 @dataclass(frozen=True)
 class Frame:
-    """Memoranda and sharing agreements by id."""
+    """Memoranda and sharing agreements by id. `faults`: file (`sharing/…`, `memoranda/…`) → why what it
+    says cannot be used; a sharing agreement shares the fault of its memorandum."""
 
     memoranda: Mapping[str, Memorandum]
     sharing: Mapping[str, SharingAgreement]
+    faults: Mapping[str, TerminalError] = field(default_factory=dict)
 
     def over(self, licence: Agreement) -> list[SharingAgreement]:
         """The sharing agreements that a licence names. Raises: TerminalError `agreement_invalid`."""
+        for name in licence.under:
+            if fault := self.faults.get(f"sharing/{name}"):
+                raise fault
         unknown = [name for name in licence.under if name not in self.sharing]
         if unknown:
             raise TerminalError(
@@ -75,34 +77,37 @@ class Frame:
 
 
 def load(folder: Path) -> Frame:
-    """`memoranda/` and `sharing/` of the agreements' folder.
-
-    Raises: TerminalError `agreement_invalid` naming file and key.
-    """
-    frame = Frame(_all(folder / "memoranda", Memorandum), _all(folder / "sharing", SharingAgreement))
-    for sharing in frame.sharing.values():
-        above = frame.memoranda.get(sharing.memorandum)
-        if above is None:
-            raise TerminalError(
-                "agreement_invalid", f"[{sharing.id}.yaml] is under no memorandum of agreements/memoranda"
-            )
-        beyond = sorted(set(sharing.purposes) - set(above.purposes))
-        if beyond:
-            raise TerminalError(
-                "agreement_invalid",
-                f"[{sharing.id}.yaml] has purposes {beyond} that memorandum [{above.id}] does not",
-            )
-    return frame
+    """`memoranda/` and `sharing/` of the agreements' folder, each document for itself."""
+    memoranda = documents.read_all(folder / "memoranda", Memorandum)
+    sharing = documents.read_all(folder / "sharing", SharingAgreement)
+    faults = {f"memoranda/{name}": fault for name, fault in memoranda.faults.items()}
+    faults |= {f"sharing/{name}": fault for name, fault in sharing.faults.items()}
+    standing = {}
+    for name, agreement in sharing.found.items():
+        try:
+            _check_above(agreement, memoranda)
+            standing[name] = agreement
+        except TerminalError as fault:
+            faults[f"sharing/{name}"] = fault
+    return Frame(memoranda.found, standing, faults)
 
 
-def _all(folder: Path, model: type[Tier]) -> dict[str, Tier]:
-    found = {}
-    for path in sorted(folder.glob("*.yaml")):
-        facts = facts_file.read(path, model, "agreement_invalid")
-        if facts.id != path.stem:
-            raise TerminalError("agreement_invalid", f"[{path.name}] must be named after its id")
-        found[facts.id] = facts
-    return found
+def _check_above(sharing: SharingAgreement, memoranda: Folder[Memorandum]) -> None:
+    if fault := memoranda.faults.get(sharing.memorandum):
+        raise fault
+    above = memoranda.found.get(sharing.memorandum)
+    if above is None:
+        raise TerminalError(
+            "agreement_invalid",
+            f"[{sharing.id}.yaml] is under no memorandum of agreements/memoranda; name one in memorandum",
+        )
+    beyond = sorted(set(sharing.purposes) - set(above.purposes))
+    if beyond:
+        raise TerminalError(
+            "agreement_invalid",
+            f"[{sharing.id}.yaml] has purposes {beyond} that memorandum [{above.id}] does not; take them "
+            "out, or have the memorandum changed",
+        )
 
 
 def check(licence: Agreement, frame: Frame, agencies: Mapping[str, str], contract: TableFacts) -> None:
@@ -152,12 +157,20 @@ def tiers(licence: Agreement, frame: Frame) -> list[Signed]:
 
 
 def ending(licences: Iterable[Agreement], frame: Frame, day: date) -> dict[str, tuple[date, int]]:
-    """id → (last day, the threshold of WARN_DAYS that was crossed) of every tier in use that ends soon or
-    has ended."""
+    """id → (last day, the threshold of WARN_DAYS that was crossed) of every tier in use, and of every
+    court's order that a licence cites, that ends soon or has ended."""
     found = {}
-    for signed in {s.id: s for licence in licences for s in tiers(licence, frame)}.values():
-        left = (signed.valid_until - day).days
-        crossed = [days for days in WARN_DAYS if left <= days]
+    for name, last in (end for licence in licences for end in _ends(licence, frame)):
+        crossed = [days for days in WARN_DAYS if (last - day).days <= days]
         if crossed:
-            found[signed.id] = signed.valid_until, min(crossed)
+            found[name] = last, min(crossed)
     return found
+
+
+def _ends(licence: Agreement, frame: Frame) -> Iterator[tuple[str, date]]:
+    """What a licence rests on, and until when; of documents that can be read."""
+    above = [frame.sharing[name] for name in licence.under if name in frame.sharing]
+    for signed in (licence, *above, *(frame.memoranda[s.memorandum] for s in above)):
+        yield signed.id, signed.valid_until
+    if licence.court_order is not None:
+        yield f"court order of {licence.id}", licence.court_order.ends_on

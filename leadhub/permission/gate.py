@@ -8,7 +8,7 @@ another is silenced, whoever built the row (42 CFR 2.13(a), 2.31(a)(3)).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -27,10 +27,11 @@ NO_INFORMATION = "NO_INFORMATION"
 class Gate:
     """`categories`: column → the category that it needs, of the columns of a licence that need one.
     `silent`: what stands in such a column otherwise; one that is not in it cannot be silent, and its row is
-    withheld."""
+    withheld. `visible`: provisions under which this recipient may have a sealed record all the same."""
 
     categories: Mapping[str, str]
     silent: Mapping[str, str | None]
+    visible: Collection[str] = ()
 
     @property
     def scope(self) -> dict[str, list[str]]:
@@ -54,8 +55,8 @@ class Gate:
         )
 
 
-def compiled(licence: Agreement, contract: TableFacts) -> Gate:
-    """What each column of a licence needs.
+def compiled(licence: Agreement, contract: TableFacts, visible: Collection[str] = ()) -> Gate:
+    """What each column of a licence needs. `visible`: as in `Gate`.
 
     Raises: TerminalError `agreement_invalid` where the categories of its columns are not those of its
     consent rule, or its purpose is against the person and no court order opens it.
@@ -73,7 +74,7 @@ def compiled(licence: Agreement, contract: TableFacts) -> Gate:
             f"{sorted(set(needed.values()))}: {needed}",
         )
     quiet = {c.name: _silence(c) for c in columns if c.nullable or NO_INFORMATION in (c.codes or ())}
-    return Gate(MappingProxyType(needed), MappingProxyType(quiet))
+    return Gate(MappingProxyType(needed), MappingProxyType(quiet), tuple(visible))
 
 
 def _ordered(licence: Agreement, needed: Mapping[str, str]) -> set[str]:

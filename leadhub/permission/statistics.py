@@ -13,9 +13,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from leadhub.foundation import facts_file
-from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.facts_file import Facts
+from leadhub.permission import documents
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,7 @@ class Statistic(Facts):
         return quarters
 
 
-def load_all(folder: Path) -> dict[str, Statistic]:
-    """Those of the agreements' folder, by dataset. Raises: TerminalError `agreement_invalid` naming file
-    and key."""
-    found = {}
-    for path in sorted((folder / "statistics").glob("*.yaml")):
-        statistic = facts_file.read(path, Statistic, "agreement_invalid")
-        if statistic.dataset != path.stem:
-            raise TerminalError("agreement_invalid", f"[{path.name}] must be named after its dataset")
-        found[statistic.dataset] = statistic
-    return found
+def load(folder: Path, dataset: str) -> Statistic:
+    """That of a dataset, from the agreements' folder. Raises: TerminalError `agreement_invalid` naming
+    file, key or line, and rule."""
+    return documents.read(folder / "statistics" / f"{dataset}.yaml", Statistic, "dataset")

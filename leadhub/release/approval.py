@@ -2,7 +2,8 @@
 
 One proposes, another approves; both have seen the preview. Their answers stand in the partner's ledger,
 which is checked at every release: whoever asks them (Airflow, the command line) only asks. An answer is
-about one *subject*: the licence, the meaning of its columns and the text of its notice, to the byte.
+about one *subject*: the licence and all above and beside it that decides what leaves, to the byte
+(`steps.terms`).
 The last subject that was approved counts, and no earlier one: who goes back to an old licence asks again.
 """
 
@@ -23,25 +24,45 @@ from leadhub.release.package import Package
 from leadhub.release.shipment import Content, as_kept, whole
 
 Role = Literal["proposed", "approved", "refused"]
+#: of one document, by name
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What is approved: the licence's facts, its columns' meaning, its notice's text."""
+    """What is approved. `documents`: name → facts, of the licence (`licence`) and of everything above and
+    beside it that decides what leaves; a fact is JSON, and none is of a row."""
 
     dataset: str
     agreement: str
     version: str
-    agreement_sha256: str
-    schema_version: str
-    notice: str | None
+    documents: Mapping[str, Facts]
 
     @property
     def subject(self) -> str:
-        """SHA-256 of them. Raises: TerminalError `agreement_invalid` (notice)."""
-        text = documents.notice(self.notice).sha256 if self.notice else None
-        stated = {"agreement": self.agreement_sha256, "schema": self.schema_version, "notice": text}
-        return files.sha256_bytes(files.canonical_json(stated))
+        """SHA-256 of them."""
+        return files.sha256_bytes(files.canonical_json(self.documents))
+
+    @property
+    def agreement_sha256(self) -> str:
+        """As `permission.agreements.digest`."""
+        return files.sha256_bytes(files.canonical_json(self.documents["licence"]))
+
+
+def differences(before: Mapping[str, Facts] | None, now: Mapping[str, Facts]) -> list[str]:
+    """`document: fact` of each that differs, sorted; none where nothing was approved before."""
+    if before is None:
+        return []
+    told = [f"{name}: no longer counts" for name in before.keys() - now.keys()]
+    told += [f"{name}: new" for name in now.keys() - before.keys()]
+    for name in before.keys() & now.keys():
+        old, new = before[name], now[name]
+        told += [
+            f"{name}: {k}"
+            for k in old.keys() | new.keys()
+            if (k in old, old.get(k)) != (k in new, new.get(k))
+        ]
+    return sorted(told)
 
 
 @dataclass(frozen=True)
@@ -128,15 +149,17 @@ def preview(
     package: Package,
     content: Content,
     held: pa.Table | None,
-    before: Mapping[str, Any] | None,
+    before: Mapping[str, Facts] | None,
     *,
-    agreement: Mapping[str, Any],
+    terms: Mapping[str, Facts],
     stated: Sequence[str],
 ) -> dict[str, Any]:
     """What would leave now, and how it differs from the last delivery; counts alone, no value of a row.
 
-    `held`: the rows that the partner has; `before`: the licence's facts under which it got them.
+    `held`: the rows that the partner has; `before`: the documents that were approved last; `terms`: those
+    of now.
     """
+    agreement = terms["licence"]
     rows = as_kept(content.rows)
     shipped = whole(package, content, held, stated=stated)
     known = [] if held is None else held.column_names
@@ -167,7 +190,7 @@ def preview(
         "changes": None
         if shipped.changes is None
         else {op: steps.count(op) for op in documents.OPERATIONS},
-        "facts_changed": _changed(before, agreement),
+        "facts_changed": differences(before, terms),
     }
 
 
@@ -175,13 +198,6 @@ def _counts_shown(package: Package, rows: pa.Table) -> int | None:
     """Cells with a count; None where rows are of persons."""
     counts = [c.name for c in package.columns if c.name not in package.key]
     return rows.num_rows - sum(rows[c].null_count for c in counts) if package.aggregate else None
-
-
-def _changed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
-    """Keys of the licence that differ from the one under which the partner was last served."""
-    if before is None:
-        return []
-    return sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
 
 
 def digest(shown: Mapping[str, Any]) -> str:
@@ -206,7 +222,7 @@ def markdown(shown: Mapping[str, Any], now: Standing) -> str:
         f"- {_difference(shown)}",
     ]
     if shown["facts_changed"]:
-        lines.append(f"- the licence changed in: {', '.join(shown['facts_changed'])}")
+        lines.append(f"- changed since the last approval: {'; '.join(shown['facts_changed'])}")
     if now.proposed_by:
         lines.append(f"- proposed by **{now.proposed_by}**; somebody else must approve")
     lines += ["", "| column | protection | |", "|---|---|---|"]

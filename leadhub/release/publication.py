@@ -41,13 +41,15 @@ NEVER_ARRIVED = "given up for a newer state; the outbox does not hold it"
 
 @dataclass(frozen=True)
 class Identity:
-    """What names a release. `inputs`: input → version or hash; `restrictions`: hash of consents, seals."""
+    """What names a release. `inputs`: input → version or hash; `restrictions`: hash of consents, seals;
+    `terms_sha256`: of all that two people approved (`approval.Terms`)."""
 
     night: str
     agreement_sha256: str
     inputs: Mapping[str, str]
     restrictions: str
     withdrawals_only: bool = False
+    terms_sha256: str = ""
 
     @property
     def release_id(self) -> str:

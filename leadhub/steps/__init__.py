@@ -39,7 +39,7 @@ def run_night(site: Site, night: str, say: Callable[[str], None] = lambda _: Non
         say(over_all.__name__)
         over_all(site, night)
     stopped = []
-    for agreement in site.agreements:
+    for agreement in site.licences:
         say(f"publish {agreement}")
         try:
             if publish.stage(site, agreement, night)["status"] == approvals.AWAITING:

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from leadhub.foundation import files, ledger
 from leadhub.foundation.errors import TerminalError
-from leadhub.permission.agreements import Agreement
+from leadhub.permission import licences
 from leadhub.release import approval
-from leadhub.release.approval import Role, Standing
+from leadhub.release.approval import Role, Standing, Terms
 from leadhub.release.store import Store
-from leadhub.steps import licensed
+from leadhub.steps import licensed, terms
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
+from leadhub.steps.terms import Approved
 
 #: status of a dataset that waits
 AWAITING = "awaiting_approval"
 
 
 def _store(site: Site, agreement_id: str) -> Store:
-    agreement = site.agreement(agreement_id)
-    return Store(site.settings.var, agreement.partner, agreement.dataset)
+    """By its id alone: what was approved and delivered is there, whatever became of its file."""
+    named = licences.named(agreement_id)
+    if named is None:
+        raise TerminalError("agreement_invalid", f"[{agreement_id}] is no id of a licence")
+    return Store(site.settings.var, named.partner, named.dataset)
 
 
-def standing(site: Site, agreement_id: str) -> Standing:
-    """Where this licence stands. Raises: TerminalError `ledger_broken`."""
-    terms = licensed.terms(site, agreement_id)
-    return approval.standing(ledger.entries(_store(site, agreement_id).chain), terms.dataset, terms.subject)
+def _terms(site: Site, agreement_id: str) -> Terms:
+    return terms.of(site, site.agreement(agreement_id), site.frame())
+
+
+def standing(site: Site, agreement_id: str, asked: Terms | None = None) -> Standing:
+    """Where this licence stands, as its documents are now, or as they were `asked`.
+
+    Raises: TerminalError `ledger_broken`, and as `terms.of`.
+    """
+    asked = asked or _terms(site, agreement_id)
+    return approval.standing(ledger.entries(_store(site, agreement_id).chain), asked.dataset, asked.subject)
 
 
 def last_night(site: Site) -> str:
@@ -39,20 +51,35 @@ def last_night(site: Site) -> str:
 
 
 def pending(site: Site) -> list[dict[str, Any]]:
-    """Every licence that is not approved: agreement, version, partner, state, who proposed it."""
+    """Every licence that waits for two people: agreement, version, partner, state, who proposed it."""
     found = []
-    for agreement_id, agreement in site.agreements.items():
-        now = standing(site, agreement_id)
+    for agreement_id in site.licences:
+        try:
+            asked = _terms(site, agreement_id)
+        except TerminalError:
+            continue  # nobody can answer: `stopped`
+        now = standing(site, agreement_id, asked)
         if not now.approved:
             found.append(
                 {
                     "agreement": agreement_id,
-                    "version": agreement.version,
-                    "partner": agreement.partner,
+                    "version": asked.version,
+                    "partner": asked.documents["licence"]["partner"],
                     "state": now.state,
                     "proposed_by": now.proposed_by,
                 }
             )
+    return found
+
+
+def stopped(site: Site) -> list[TerminalError]:
+    """Why nobody can answer, of each licence of which a document or the partner's key cannot be read."""
+    found = []
+    for agreement_id in site.licences:
+        try:
+            _terms(site, agreement_id)
+        except TerminalError as error:
+            found.append(error)
     return found
 
 
@@ -63,18 +90,19 @@ def preview(site: Site, agreement_id: str, night: str) -> Receipt:
     """
     licence = licensed.prepare(site, agreement_id, night)
     licensed.check(site, licence)
-    store, now = _store(site, agreement_id), standing(site, agreement_id)
-    held = store.latest()
-    approved = approval.last_approved(ledger.entries(store.chain), licence.package.dataset)
+    asked = terms.of(site, licence.agreement, licence.frame)
+    before, now = approved(site, agreement_id), standing(site, agreement_id, asked)
+    held = _store(site, agreement_id).latest()
     shown = approval.preview(
         licence.package,
-        licensed.content(site, licence),
+        licensed.content(site, licence, kept=False),
         licensed.up_to_date(site, licence.agreement)(held.rows) if held else None,
-        files.read_json(_kept(site, approved)) if approved else None,
-        agreement=licence.agreement.model_dump(mode="json"),
+        before.terms.documents if before else None,
+        terms=asked.documents,
         stated=licence.stated,
     )
     return {
+        "subject_sha256": asked.subject,
         "state": now.state,
         "proposed_by": now.proposed_by,
         "preview": shown,
@@ -84,25 +112,36 @@ def preview(site: Site, agreement_id: str, night: str) -> Receipt:
 
 
 def answer(
-    site: Site, agreement_id: str, role: Role, *, by: str, preview_sha256: str | None = None
+    site: Site,
+    agreement_id: str,
+    role: Role,
+    *,
+    by: str,
+    preview_sha256: str | None = None,
+    subject_sha256: str | None = None,
 ) -> Receipt:
     """One person's answer, into the partner's ledger. The same answer again is one answer.
 
-    Raises: TerminalError `approval_refused` (`approval.check_answer`).
+    `preview_sha256`, `subject_sha256`: what this person saw, and of which documents.
+    Raises: TerminalError `approval_refused` (`approval.check_answer`), also where a document changed since
+    they looked.
     """
-    terms, now = licensed.terms(site, agreement_id), standing(site, agreement_id)
+    asked = _terms(site, agreement_id)
+    if subject_sha256 not in (None, asked.subject):
+        raise TerminalError("approval_refused", "a document changed since you looked; look again")
+    now = standing(site, agreement_id, asked)
     said = {"proposed": now.proposed_by, "approved": now.approved_by}.get(role)
     if now.state != role or said != by.strip():
         approval.check_answer(now, role, by)
         if role == "approved":
-            facts = site.agreement(agreement_id).model_dump(mode="json")
-            files.write_json(_kept(site, terms.subject), facts)
-        ledger.append(_store(site, agreement_id).chain, approval.entry(terms, role, by, preview_sha256))
-    return {"agreement": agreement_id, "version": terms.version, "state": role, "by": by.strip()}
+            key = terms.certificate(site, site.agreement(agreement_id))
+            files.write_json(_kept(site, agreement_id, asked.subject), terms.kept(asked, key))
+        ledger.append(_store(site, agreement_id).chain, approval.entry(asked, role, by, preview_sha256))
+    return {"agreement": agreement_id, "version": asked.version, "state": role, "by": by.strip()}
 
 
-def approved_facts(site: Site, agreement_id: str) -> Agreement | None:
-    """The licence as two people approved it last, None before they ever did.
+def approved(site: Site, agreement_id: str) -> Approved | None:
+    """What two people approved last, None before they ever did.
 
     Raises: TerminalError `ledger_broken`, `agreement_invalid`.
     """
@@ -111,8 +150,8 @@ def approved_facts(site: Site, agreement_id: str) -> Agreement | None:
     if subject is None:
         return None
     try:
-        return Agreement.model_validate(files.read_json(_kept(site, subject)))
-    except (FileNotFoundError, ValueError):
+        return terms.approved(files.read_json(_kept(site, agreement_id, subject)), subject)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         raise TerminalError(
             "agreement_invalid",
             f"the facts of [{agreement_id}] that were approved last are not in ledger/approved, or not as "
@@ -120,6 +159,22 @@ def approved_facts(site: Site, agreement_id: str) -> Agreement | None:
         ) from None
 
 
-def _kept(site: Site, subject: str) -> Path:
-    """The facts of an approved licence, so that a later preview can say what changed."""
-    return site.settings.var / "ledger" / "approved" / f"{subject}.json"
+def asked_bits(site: Site, before: Iterable[float]) -> list[float]:
+    """Thresholds of link evidence that approved licences ask for; those of the night `before`, too, where
+    one cannot be known: a ledger that stops one partner stops no night."""
+    found: set[float] = set()
+    for agreement_id in site.licences:
+        try:
+            held = approved(site, agreement_id)
+        except TerminalError:
+            found |= set(before)
+            continue
+        evidence = held.agreement.link_evidence if held else None
+        if evidence and evidence.min_bits is not None:
+            found.add(float(evidence.min_bits))
+    return sorted(found)
+
+
+def _kept(site: Site, agreement_id: str, subject: str) -> Path:
+    """What was approved, so that a later preview can say what changed, and withdrawals leave by it."""
+    return site.approved / agreement_id / f"{subject}.json"

@@ -1,5 +1,5 @@
-"""Agreements that end soon, of which stewards are told 60, 30 and 7 days before, each once; and the end of
-the time for which an older linkage key is kept beside the newest."""
+"""What stewards are told at noon: agreements and court orders that end soon, 60, 30 and 7 days before, each
+once; every day, documents that cannot be used and an older linkage key that is kept too long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leadhub.foundation import clock, files
 from leadhub.permission import frame as frames
+from leadhub.steps import blocked
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
@@ -19,29 +20,38 @@ def ending(site: Site) -> dict[str, tuple[date, int]]:
 
 
 def due(site: Site) -> Receipt:
-    """`due`: id → threshold that nobody was told of yet; `text` for the stewards."""
-    told = files.read_json(_marks(site)) if _marks(site).exists() else {}
-    soon = {i: (last, days) for i, (last, days) in ending(site).items() if told.get(i) != _mark(last, days)}
-    lines = [f"{name} ends on {last}" for name, (last, _) in sorted(soon.items(), key=lambda e: e[1])]
-    ends = f"agreements end soon: {'; '.join(lines)}."
-    text = [f"{ends}\nAfter its last day nothing is released under it: ask its signatories to renew it."]
-    marks = {name: _mark(last, days) for name, (last, days) in soon.items()}
-    key = {name: mark for name, mark in _overlap(site).items() if told.get(name) != mark}
-    if key:
-        text.append("an older linkage key has been kept long enough: run `leadhub keys retire`.")
+    """`due`: id → threshold that nobody was told of yet; `text` for the stewards: of those, and every day
+    of documents that cannot be used and of a linkage key that is kept too long."""
+    marks = files.read_json(_marks(site)) if _marks(site).exists() else {}
+    soon = {
+        i: (last, days) for i, (last, days) in ending(site).items() if marks.get(i) != _mark(last, days)
+    }
+    text = []
+    if soon:
+        ends = "; ".join(
+            f"{name} ends on {last}" for name, (last, _) in sorted(soon.items(), key=lambda e: e[1])
+        )
+        text.append(
+            f"agreements end soon: {ends}.\nAfter its last day nothing is released under it: ask its "
+            "signatories to renew it (a court's order: whoever obtained it)."
+        )
+    text += [f"an agreement cannot be used: {what}." for what in blocked.told(site.settings)]
+    if kept := overlap(site):
+        text.append(f"{kept}: run `leadhub keys retire`.")
     return {
-        "status": "due" if marks or key else "nothing",
-        "due": marks | key,
-        "text": "\n".join(text if soon else text[1:]),
+        "status": "due" if text else "nothing",
+        "due": {name: _mark(last, days) for name, (last, days) in soon.items()},
+        "text": "\n".join(text),
     }
 
 
-def _overlap(site: Site) -> dict[str, str]:
-    """Of a linkage key that is kept beyond its time: what stewards are told, and when it ended."""
+def overlap(site: Site) -> str | None:
+    """What to say of an older linkage key that is kept beyond its time; None where none is."""
     nights = site.lake.nights()
     kept = (site.lake.night(nights[-1]) or {})["linkage"].get("overlap") if nights else None
-    over = kept and kept["until"] <= clock.tonight(site.settings.time_zone)
-    return {"linkage key": f"version {kept['version']} until {kept['until']}"} if kept and over else {}
+    if not kept or kept["until"] > clock.tonight(site.settings.time_zone):
+        return None
+    return f"version {kept['version']} of the linkage key was to be kept until {kept['until']}"
 
 
 def told(site: Site, marks: dict[str, str]) -> Receipt:

@@ -18,14 +18,15 @@ from leadhub.identity import rekeying, sealing, tokens
 from leadhub.permission import agreements, consent, disclosure, gate
 from leadhub.permission import frame as frames
 from leadhub.permission.agreements import Agreement
+from leadhub.permission.frame import Frame
 from leadhub.release import accounting, datasets
-from leadhub.release.approval import Terms
 from leadhub.release.documents import DisputeFile
-from leadhub.release.package import Package, schema_version
+from leadhub.release.package import Package
 from leadhub.release.publication import Identity
 from leadhub.release.shipment import Content
-from leadhub.steps import doubts, past_consents, statistics, tables
-from leadhub.steps.site import Site
+from leadhub.steps import doubts, past_consents, statistics, tables, terms
+from leadhub.steps.site import Site, dataset_facts
+from leadhub.steps.terms import Approved
 
 _CASEWORK = tuple(f.name for f in fields(Casework))
 
@@ -35,6 +36,7 @@ class Licensed:
     """One licence on one night. `active`: the consent lines that count at this moment."""
 
     agreement: Agreement
+    frame: Frame
     manifest: dict[str, Any]
     facts: TableFacts
     active: pl.DataFrame
@@ -45,34 +47,22 @@ class Licensed:
     stated: tuple[str, ...]
 
 
-def terms(site: Site, agreement_id: str) -> Terms:
-    """What two people approve of an agreement. Raises: TerminalError `agreement_invalid`."""
-    agreement = site.agreement(agreement_id)
-    return Terms(
-        dataset=agreement.dataset,
-        agreement=agreement.id,
-        version=agreement.version,
-        agreement_sha256=agreements.digest(agreement),
-        schema_version=schema_version(_columns(agreement, _facts(agreement))),
-        notice=agreement.notice,
-    )
-
-
 def _columns(agreement: Agreement, facts: TableFacts) -> tuple[ColumnFacts, ...]:
     return tuple(c for c in facts.columns if c.name in agreement.columns)
 
 
-def prepare(site: Site, agreement_id: str, night: str, approved: Agreement | None = None) -> Licensed:
-    """Read the agreement (or take it as it was `approved`), the night and the consents of this moment;
-    nothing is judged or built yet.
+def prepare(site: Site, agreement_id: str, night: str, approved: Approved | None = None) -> Licensed:
+    """Read the agreement and what stands above it (or take them as they were `approved`), the night and the
+    consents of this moment; nothing is judged or built yet.
 
     Raises: TerminalError `agreement_invalid`, `night_incomplete`.
     """
-    agreement, manifest = approved or site.agreement(agreement_id), _night(site, night)
-    facts = _facts(agreement)
+    agreement = approved.agreement if approved else site.agreement(agreement_id)
+    frame = approved.frame if approved else site.frame()
+    manifest, facts = _night(site, night), dataset_facts(agreement)
     agreements.check_contract(agreement, facts)
-    needs = gate.compiled(agreement, facts)
-    active = _active(site, manifest, agreement)
+    needs = gate.compiled(agreement, facts, approved.visible if approved else terms.visible(agreement))
+    active = _active(site, manifest, agreement, frame)
     columns = _columns(agreement, facts)
     as_of = _as_of(manifest)
     package = Package(
@@ -106,14 +96,14 @@ def prepare(site: Site, agreement_id: str, night: str, approved: Agreement | Non
         restrictions=consent.state(active),
     )
     stated = tuple(name for name in needs.categories if name not in facts.key)
-    return Licensed(agreement, manifest, facts, active, package, identity, needs, stated)
+    return Licensed(agreement, frame, manifest, facts, active, package, identity, needs, stated)
 
 
-def _active(site: Site, manifest: dict[str, Any], agreement: Agreement) -> pl.DataFrame:
+def _active(site: Site, manifest: dict[str, Any], agreement: Agreement, frame: Frame) -> pl.DataFrame:
     """`consent.active` of this moment; empty where the agreement asks for no consent."""
     if agreement.consent is None:
         return pl.DataFrame(schema=consent.ACTIVE)
-    covered = site.frame().feeds(agreement)
+    covered = frame.feeds(agreement)
     return consent.active(
         _provider_tables(site, manifest, "consents", covered),
         _provider_tables(site, manifest, "clients", covered),
@@ -132,7 +122,7 @@ def check(site: Site, licence: Licensed) -> None:
 
     Raises: TerminalError `agreement_not_in_force`, `stale_input`, `agreement_invalid`.
     """
-    agreement, frame = licence.agreement, site.frame()
+    agreement, frame = licence.agreement, licence.frame
     today = date.fromisoformat(clock.tonight(site.settings.time_zone))
     frames.check_in_force(agreement, frame, today)
     agreements.check_fresh(agreement, _as_of(licence.manifest), date.fromisoformat(licence.package.night))
@@ -141,16 +131,6 @@ def check(site: Site, licence: Licensed) -> None:
 
 def _as_of(manifest: dict[str, Any]) -> dict[str, str | None]:
     return {f: r["as_of"] for f, r in manifest["feeds"].items()}
-
-
-def _facts(agreement: Agreement) -> TableFacts:
-    from schemas import releases
-    from schemas.contract import facts
-
-    model = releases.RELEASES.get(agreement.dataset)
-    if model is None:
-        raise TerminalError("agreement_invalid", f"[{agreement.id}] names a dataset without a contract")
-    return facts(model)
 
 
 def _night(site: Site, night: str) -> dict[str, Any]:
@@ -176,14 +156,19 @@ def _provider_tables(site: Site, manifest: dict[str, Any], name: str, covered: S
     return pa.concat_tables(parts)
 
 
-def content(site: Site, licence: Licensed) -> Content:
-    """Permitted rows with sealed ids, and the grounds of each; or the counts made so far."""
+def content(site: Site, licence: Licensed, *, kept: bool = True) -> Content:
+    """Permitted rows with sealed ids, and the grounds of each; or the counts made so far. `kept`: tables of
+    counts that are due are made for good; else they are shown, and made anew another time."""
     agreement, manifest, active = licence.agreement, licence.manifest, licence.active
     if licence.package.aggregate:
-        statistics.close(site, manifest, agreement.dataset)
-        counts = statistics.published(site, agreement.dataset, agreement.columns)
+        made = (
+            [] if licence.package.withdrawals_only else statistics.made(site, manifest, agreement.dataset)
+        )
+        if kept:
+            statistics.keep(site, made)
+        counts = statistics.published(site, agreement.dataset, agreement.columns, made)
         return Content(counts, accounting.GROUNDS.empty_table())
-    covered = site.frame().feeds(agreement)
+    covered = licence.frame.feeds(agreement)
     casework = Casework(**{t: site.lake.read(t, manifest["tables"][t]) for t in _CASEWORK})
     permitted = _permitted(site, licence, pl.DataFrame(pl.from_arrow(casework.statements)))
     own = [f for f, feed in site.feeds.items() if feed.agency == agreement.own_ids_of]
@@ -235,7 +220,7 @@ def opener(site: Site, licence: Licensed) -> Callable[[pa.Table], pa.Table]:
 
 def up_to_date(site: Site, agreement: Agreement) -> Callable[[pa.Table], pa.Table]:
     """Kept rows with the partner's own ids sealed under the newest key version."""
-    facts, agency = _facts(agreement), agreement.own_ids_of
+    facts, agency = dataset_facts(agreement), agreement.own_ids_of
     if agency is None:
         return lambda rows: rows
     return lambda rows: rekeying.up_to_date(rows, facts, agency=agency, keys=site.keys)
@@ -252,19 +237,3 @@ def _dispute_file(site: Site, agreement: Agreement) -> DisputeFile | None:
                 columns=facts.columns,
             )
     return None
-
-
-def certificate(site: Site, agreement: Agreement) -> bytes | None:
-    """The partner's OpenPGP certificate, None where nothing is encrypted.
-
-    Raises: TerminalError `key_missing`.
-    """
-    path = site.settings.var / "keys" / "partners" / f"{agreement.partner}.asc"
-    if not agreement.recipient.encrypt:
-        return None
-    if not path.exists():
-        raise TerminalError(
-            "key_missing",
-            f"no certificate of [{agreement.partner}] at keys/partners/{path.name}; ask for it",
-        )
-    return path.read_bytes()

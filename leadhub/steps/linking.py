@@ -87,7 +87,7 @@ def link(site: Site, night: str) -> Receipt:
             "crosswalk": assigned.crosswalk,
             "crosswalk_events": events,
             "linkage_left_out": linked.left_out,
-            "linkage_pairs": review.without_evidence(site, linked.pairs),
+            "linkage_pairs": review.without_evidence(site, linked.pairs, base.get("asked_bits", ())),
         }
         versions = {name: site.lake.write(name, table) for name, table in tables.items()}
         used = models.keep(site, linked) | {"pairs": site.lake.write_tokens("pairs", linked.pairs)}

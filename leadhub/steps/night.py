@@ -12,7 +12,7 @@ from leadhub.foundation import clock, failpoints, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.permission import consent_ends
-from leadhub.steps import departed, doubts, past_consents, seals
+from leadhub.steps import approvals, departed, doubts, past_consents, seals
 from leadhub.steps import tables as state_tables
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -152,6 +152,7 @@ def commit(site: Site, night: str) -> Receipt:
             "hashes": reconciled["hashes"],
             "person_counter": linked["person_counter"],
             "linkage": linked["linkage"],
+            "asked_bits": approvals.asked_bits(site, base.get("asked_bits", ())),
             "key_version": site.keys.version,
         }
         failpoints.reach("night.before_commit")

@@ -10,17 +10,19 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from leadhub.foundation import files, ledger
+from leadhub.foundation import files, ledger, openpgp
 from leadhub.foundation.errors import TerminalError
 from leadhub.permission import agreements
 from leadhub.permission.agreements import Agreement
 from leadhub.release import checkpoints, documents
+from leadhub.release.approval import Terms
 from leadhub.release.channel import Channel
 from leadhub.release.publication import Publication
-from leadhub.steps import approvals, licensed
+from leadhub.steps import approvals, licensed, terms
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.licensed import Licensed
 from leadhub.steps.site import Site
+from leadhub.steps.terms import Approved
 
 if TYPE_CHECKING:
     from connectors.sftp import Outbox
@@ -68,30 +70,40 @@ def stage(site: Site, agreement_id: str, night: str) -> Receipt:
     delivered all the same (T10). Status `awaiting_approval`: two people have yet to answer (`approvals`).
     Raises: TerminalError `agreement_not_in_force`, `stale_input`, `recipient_key_mismatch`, …
     """
-    licence = licensed.prepare(site, agreement_id, night)
-    try:
+    with _withdrawing(site, agreement_id, night):
+        licence = licensed.prepare(site, agreement_id, night)
         licensed.check(site, licence)
-    except TerminalError:
-        withdraw(site, agreement_id, night)
-        raise
+        asked = terms.of(site, licence.agreement, licence.frame)
+        key = terms.certificate(site, licence.agreement)
     pinned = {"agreement_sha256": licence.identity.agreement_sha256}
-    if not approvals.standing(site, agreement_id).approved:
+    if not approvals.standing(site, agreement_id, asked).approved:
         withdraw(site, agreement_id, night)
         waiting = {"status": approvals.AWAITING, "partner": licence.package.partner, "rows": 0}
         return site.lake.put_receipt(night, agreement_id, "stage", waiting | pinned)
-    receipt = _stage(site, licence)
+    receipt = _stage(site, licence, key, asked)
     return site.lake.put_receipt(night, agreement_id, "stage", receipt | pinned)
 
 
-def _stage(site: Site, licence: Licensed) -> Receipt:
+@contextlib.contextmanager
+def _withdrawing(site: Site, agreement_id: str, night: str) -> Iterator[None]:
+    """What stops a release stops no withdrawal."""
+    try:
+        yield
+    except TerminalError:
+        withdraw(site, agreement_id, night)
+        raise
+
+
+def _stage(site: Site, licence: Licensed, key: bytes | None, asked: Terms) -> Receipt:
+    """`key`: the partner's certificate, of the fingerprint that was approved with the terms."""
     with _door(site, licence.agreement) as door:
         return door.publication.stage(
-            licence.package,
-            licence.identity,
+            replace(licence.package, recipient=terms.fingerprint(asked)),
+            replace(licence.identity, terms_sha256=asked.subject),
             lambda: licensed.content(site, licence),
             open_ids=licensed.opener(site, licence),
             stated=licence.stated,
-            recipient_certificate=licensed.certificate(site, licence.agreement),
+            recipient_certificate=key,
         )
 
 
@@ -102,20 +114,33 @@ def withdraw(site: Site, agreement_id: str, night: str) -> Receipt:
     person edited says nothing yet; before the first approval nothing was ever told.
     Raises: TransientError; TerminalError `agreement_invalid`.
     """
-    approved = approvals.approved_facts(site, agreement_id)
+    approved = approvals.approved(site, agreement_id)
     if approved is None:
-        return {"status": "nothing_to_withdraw", "partner": site.agreement(agreement_id).partner, "rows": 0}
+        return {"status": "nothing_to_withdraw", "rows": 0}
     licence = licensed.prepare(site, agreement_id, night, approved)
     alone = replace(
         licence,
         package=replace(licence.package, withdrawals_only=True),
         identity=replace(licence.identity, withdrawals_only=True),
     )
-    staged = _stage(site, alone)
+    staged = _stage(site, alone, _key(site, approved), approved.terms)
     if staged["status"] == "nothing_to_withdraw":
         return staged
     receipt = _deliver(site, alone.agreement, staged["release_id"])
     return site.lake.put_receipt(night, agreement_id, "withdraw", receipt)
+
+
+def _key(site: Site, approved: Approved) -> bytes | None:
+    """The partner's certificate as it is now (its subkeys may have been renewed), unless it is another's
+    than was approved: then as it was."""
+    if approved.key is None:
+        return None
+    try:
+        now = terms.certificate(site, approved.agreement)
+        same = now is not None and openpgp.fingerprint(now) == openpgp.fingerprint(approved.key)
+    except TerminalError:
+        return approved.key
+    return now if same else approved.key
 
 
 def deliver(site: Site, agreement_id: str, night: str) -> Receipt:
@@ -125,14 +150,15 @@ def deliver(site: Site, agreement_id: str, night: str) -> Receipt:
     staged is discarded and staged anew. Raises: TransientError; TerminalError `agreement_changed` where
     the agreement was edited since, `approval_pending` where two people have not approved it.
     """
-    agreement = site.agreement(agreement_id)
     before = site.lake.receipt(night, agreement_id, "stage")
     if before is None:
         raise TerminalError("night_incomplete", f"[{agreement_id}] is not staged for night {night}")
-    if before["agreement_sha256"] != agreements.digest(agreement):
-        raise TerminalError(
-            "agreement_changed", f"agreement [{agreement_id}] was edited after staging; stage it again"
-        )
+    with _withdrawing(site, agreement_id, night):
+        agreement = site.agreement(agreement_id)
+        if before["agreement_sha256"] != agreements.digest(agreement):
+            raise TerminalError(
+                "agreement_changed", f"agreement [{agreement_id}] was edited after staging; stage it again"
+            )
     staged = stage(site, agreement_id, night)
     if staged["status"] == approvals.AWAITING:
         raise TerminalError(

@@ -8,16 +8,22 @@ from typing import Any
 
 from leadhub.foundation import clock, files, ledger
 from leadhub.foundation.errors import TerminalError
+from leadhub.permission import licences
 from leadhub.permission.agreements import Agreement
 from leadhub.release import recalls
 from leadhub.release.recalls import Recall
 from leadhub.release.store import Store
+from leadhub.steps import approvals
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
 
 
 def _of_each(site: Site) -> Iterator[tuple[Agreement, list[Recall]]]:
-    for agreement in site.agreements.values():
+    """By what two people approved: nothing was delivered by anything else."""
+    for approved in (approvals.approved(site, name) for name in site.licences):
+        if approved is None:
+            continue
+        agreement = approved.agreement
         chain = Store(site.settings.var, agreement.partner, agreement.dataset).chain
         found = recalls.recalls(agreement.partner, ledger.entries(chain))
         yield agreement, [r for r in found if r.dataset == agreement.dataset]
@@ -48,9 +54,10 @@ def listed(site: Site) -> list[dict[str, Any]]:
 
 
 def abandoned(site: Site) -> list[str]:
-    """partner/dataset of what was delivered under an agreement whose file is gone. Nothing can be withdrawn
-    there: the file says where to."""
-    known = {(a.partner, a.dataset) for a in site.agreements.values()}
+    """partner/dataset of what was delivered under an agreement whose file is gone. It has no task of its
+    own where Airflow may not look at what was approved (`roles`): nothing is sure to be withdrawn there."""
+    named = (licences.named(path.stem) for path in site.settings.agreements.glob("*.yaml"))
+    known = {(licence.partner, licence.dataset) for licence in named if licence}
     delivered = {
         (chain.stem, str(entry.dataset))
         for chain in files.found(site.settings.var / "ledger", "*.jsonl")
@@ -112,8 +119,8 @@ def _text(refused: list[str], overdue: list[str], kept: list[str], gone: list[st
     told = {
         "recalls not acknowledged in time: {}. Ask the partner.": overdue,
         "recalls that a partner did not carry out: {}. Speak with it.": kept,
-        "delivered, and the agreement's file is gone: {}. No revocation or seal reaches that partner: put "
-        "the file back, with a last day that is past if nothing more is to leave.": gone,
+        "delivered, and the agreement's file is gone: {}. No revocation or seal is sure to reach that "
+        "partner: put the file back, with a last day that is past if nothing more is to leave.": gone,
     }
     lines = [sentence.format(", ".join(which)) for sentence, which in told.items() if which]
     return "\n".join([*lines, *(f"an acknowledgement cannot be read: {r}" for r in refused)])

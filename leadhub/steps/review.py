@@ -7,6 +7,7 @@ next night honours it, and every night after that.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,13 @@ def pairs_of(site: Site, manifest: Receipt) -> pa.Table:
     return site.lake.read_tokens(manifest["linkage"]["pairs"])
 
 
-def without_evidence(site: Site, found: pa.Table) -> pa.Table:
+def without_evidence(site: Site, found: pa.Table, approved: Iterable[float] = ()) -> pa.Table:
     """What casework and consent weigh of pairs: left, right, status, weight_bits. Which fields agree stays
     with the tokens, and so does the weight, which tells how rare a name is: here it is cut down to the
-    highest of the thresholds that anything asks for. Pairs below all of them are left out."""
+    highest of the thresholds that anything asks for, now or as it was `approved`: by that, withdrawals are
+    judged, whatever was edited since. Pairs below all of them are left out."""
     asked = (a.link_evidence.min_bits for a in site.agreements.values() if a.link_evidence)
-    levels = {AGREES_BITS, *(float(bits) for bits in asked if bits is not None)}
+    levels = {AGREES_BITS, *approved, *(float(bits) for bits in asked if bits is not None)}
     reached = (pl.when(pl.col("weight_bits") >= level).then(pl.lit(level)) for level in sorted(levels))
     frame = pl.DataFrame(pl.from_arrow(found)).select("left", "right", "status", "weight_bits")
     return keyed.to_arrow(frame.with_columns(weight_bits=pl.max_horizontal(*reached)).drop_nulls())

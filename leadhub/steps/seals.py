@@ -72,19 +72,20 @@ def count(site: Site, night: str, counted: pl.DataFrame) -> None:
             cell = f"{row['year']}|{'referred' if row['referred'] else 'not_referred'}|{row['outcome']}"
             told["cases"][cell] = told["cases"].get(cell, 0) + row["cases"]
         told["nights"].append(night)
+        told["shown"] = outcomes.shown(told["shown"], told["cases"])
         files.write_json(_folder(site) / "outcomes" / "counter.json", told)
 
 
 def _counter(site: Site) -> dict[str, Any]:
     path = _folder(site) / "outcomes" / "counter.json"
-    return files.read_json(path) if path.exists() else {"cases": {}, "nights": []}
+    return files.read_json(path) if path.exists() else {"cases": {}, "nights": [], "shown": {}}
 
 
 def counted_outcomes(site: Site) -> dict[str, Any]:
-    """`cells`: year, referred, outcome, cases (None: fewer than `outcomes.SHOWN_FROM`); `bias`. No totals:
-    a total would give the small cells away."""
+    """`cells`: year, referred, outcome, cases (None: fewer than `outcomes.SHOWN_FROM`); `bias`. As they
+    stood when `outcomes.shown` last renewed them. No totals: a total would give the small cells away."""
     cells = []
-    for cell, cases in sorted(_counter(site)["cases"].items()):
+    for cell, cases in sorted(_counter(site)["shown"].items()):
         year, referred, outcome = cell.split("|")
         shown = cases if cases >= outcomes.SHOWN_FROM else None
         cells.append({"year": int(year), "referred": referred, "outcome": outcome, "cases": shown})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Landing
 from leadhub.permission import agreements as agreement_facts
 from leadhub.permission import frame as frames
+from leadhub.permission import licences
 from leadhub.permission.agreements import Agreement
 from leadhub.permission.frame import Frame
 
@@ -43,6 +45,17 @@ def contracts(feed: Feed) -> dict[str, Any]:
             "feed_invalid", f"[{feed.id}.yaml] maps tables that its contract lacks: {unknown}"
         )
     return {name: models[name] for name in feed.tables}
+
+
+def dataset_facts(agreement: Agreement) -> TableFacts:
+    """Facts of the contract of a licence's dataset. Raises: TerminalError `agreement_invalid`."""
+    from schemas.contract import facts
+    from schemas.releases import RELEASES
+
+    model = RELEASES.get(agreement.dataset)
+    if model is None:
+        raise TerminalError("agreement_invalid", f"[{agreement.id}] names a dataset without a contract")
+    return facts(model)
 
 
 #: a rotation of the linkage key that is to be carried out (`linkage_rotation`)
@@ -81,18 +94,24 @@ class Site:
                 "feed_invalid", f"there is no feed [{feed_id}]; feeds/*.yaml name them"
             ) from None
 
+    @property
+    def approved(self) -> Path:
+        """What two people have approved, a folder a licence (`approvals`)."""
+        return self.settings.var / "ledger" / "approved"
+
+    @property
+    def licences(self) -> list[str]:
+        """Ids of all licences, also of those whose file cannot be read, or is gone since its approval."""
+        return [licence.id for licence in licences.known(self.settings.agreements, self.approved)]
+
     @cached_property
-    def agreements(self) -> dict[str, Agreement]:
-        return agreement_facts.load_all(self.settings.agreements)
+    def agreements(self) -> Mapping[str, Agreement]:
+        """Those whose file can be read."""
+        return agreement_facts.load_all(self.settings.agreements).found
 
     def agreement(self, agreement_id: str) -> Agreement:
         """Read anew from its file: an edit since the last step must be seen."""
-        found = agreement_facts.load_all(self.settings.agreements).get(agreement_id)
-        if found is None:
-            raise TerminalError(
-                "agreement_invalid", f"there is no agreement [{agreement_id}]; agreements/*.yaml name them"
-            )
-        return found
+        return agreement_facts.load(self.settings.agreements, agreement_id)
 
     def frame(self) -> Frame:
         """Memoranda and sharing agreements, read anew."""

@@ -38,28 +38,42 @@ def _path(site: Site, dataset: str, period: str) -> Path:
     return site.settings.var / "statistics" / dataset / f"{period}.json"
 
 
-def close(site: Site, manifest: dict[str, Any], dataset: str) -> None:
-    """Make each table of a dataset that a committed night allows and that is not there yet.
+def made(site: Site, manifest: dict[str, Any], dataset: str) -> list[dict[str, Any]]:
+    """Each table of a dataset that a committed night allows and that is not there yet; nothing is kept.
 
     For whoever needs it first, and not within the night itself: what is wrong with a table keeps nothing
-    else from leaving. Raises: TerminalError `agreement_invalid`, `small_cell_exposed`; TransientError
-    `lease_held`.
+    else from leaving. Raises: TerminalError `agreement_invalid`, `small_cell_exposed`.
     """
-    facts = statistics.load_all(site.settings.agreements).get(dataset)
-    if facts is None or dataset not in _COUNTED:
-        raise TerminalError(
-            "agreement_invalid", f"agreements/statistics does not say how [{dataset}] is counted"
+    facts = statistics.load(site.settings.agreements, dataset)
+    if dataset not in _COUNTED:
+        raise TerminalError("agreement_invalid", f"nothing in the hub counts [{dataset}]")
+    due = _due(site, facts, {feed: said["as_of"] for feed, said in manifest["feeds"].items()})
+    if not due:
+        return []
+    referrals, persons = (_of_police(site, manifest, name) for name in ("referrals", "persons"))
+    held = site.lake.read("diversions", manifest["tables"]["diversions"])
+    diversions = pl.DataFrame(pl.from_arrow(held))
+    return [
+        _table(
+            site,
+            manifest["night"],
+            facts,
+            period,
+            _COUNTED[dataset](referrals, persons, diversions, period.first, period.last),
         )
+        for period in due
+    ]
+
+
+def keep(site: Site, tables: list[dict[str, Any]]) -> None:
+    """For ever; one that was kept first, for another, stays. Raises: TransientError `lease_held`."""
+    if not tables:
+        return
     with lease(site.leases, "statistics"):
-        due = _due(site, facts, {feed: said["as_of"] for feed, said in manifest["feeds"].items()})
-        if not due:
-            return
-        referrals, persons = (_of_police(site, manifest, name) for name in ("referrals", "persons"))
-        held = site.lake.read("diversions", manifest["tables"]["diversions"])
-        diversions = pl.DataFrame(pl.from_arrow(held))
-        for period in due:
-            counted = _COUNTED[dataset](referrals, persons, diversions, period.first, period.last)
-            _make(site, manifest["night"], facts, period, counted)
+        for table in tables:
+            path = _path(site, table["dataset"], table["period"])
+            if not path.exists():
+                files.write_json(path, table)
 
 
 def _due(site: Site, facts: Statistic, as_of: dict[str, str | None]) -> list[Period]:
@@ -80,8 +94,10 @@ def _of_police(site: Site, manifest: dict[str, Any], name: str) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _make(site: Site, night: str, facts: Statistic, period: Period, counted: pl.DataFrame) -> None:
-    """Keep what may be shown of a period's counts."""
+def _table(
+    site: Site, night: str, facts: Statistic, period: Period, counted: pl.DataFrame
+) -> dict[str, Any]:
+    """What may be shown of a period's counts."""
     axes = _axes(facts.dataset)
     counts = {tuple(row[:-1]): row[-1] for row in counted.select(*axes, "persons").iter_rows()}
     table = Table(tuple(axes.values()), counts)
@@ -93,9 +109,8 @@ def _make(site: Site, night: str, facts: Statistic, period: Period, counted: pl.
             f"the table [{facts.dataset}] of {period.name} would give a small count away; it was not made; "
             "tell those who maintain the hub",
         )
-    kept = {"dataset": facts.dataset, "period": period.name, "night": night}
     rows = _rows(period, axes, table, shown)
-    files.write_json(_path(site, facts.dataset, period.name), kept | {"rows": rows})
+    return {"dataset": facts.dataset, "period": period.name, "night": night, "rows": rows}
 
 
 def _axes(dataset: str) -> dict[str, tuple[str, ...]]:
@@ -118,9 +133,12 @@ def _rows(period: Period, axes: dict[str, Any], table: Table, shown: Shown) -> l
     ]
 
 
-def published(site: Site, dataset: str, columns: list[str]) -> pa.Table:
-    """Every table of a dataset so far, a row a cell; `persons` is null where a count is not shown."""
+def published(site: Site, dataset: str, columns: list[str], tables: list[dict[str, Any]]) -> pa.Table:
+    """Every table of a dataset so far, with those of `made` that are not kept, a row a cell; `persons` is
+    null where a count is not shown."""
     kept = [files.read_json(path) for path in files.found(_path(site, dataset, "any").parent, "*.json")]
+    there = {table["period"] for table in kept}
+    every = sorted([*kept, *(t for t in tables if t["period"] not in there)], key=lambda t: t["period"])
     schema = {name: pl.Int64 if name == "persons" else pl.String for name in columns}
-    rows = [{name: row[name] for name in columns} for table in kept for row in table["rows"]]
+    rows = [{name: row[name] for name in columns} for table in every for row in table["rows"]]
     return to_arrow(pl.DataFrame(rows, schema=schema, orient="row"))

@@ -1,6 +1,10 @@
 """The counter of sealed outcomes: right, once, and silent about few."""
 
+from collections import Counter
+
 import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leadhub.casework import outcomes
 from leadhub.casework.frames import Frames
@@ -33,3 +37,18 @@ def test_what_is_dated_later_has_not_happened_and_nothing_is_made_of_silence():
     desk = Desk().referred("1").case("1").disposed("1", "DISMISSED", "2026-12-24")
     assert count(desk, "1") == []
     assert count(desk) == []
+
+
+CELLS = ("2026|referred|DISMISSED", "2026|not_referred|ACQUITTED")
+
+
+@given(st.lists(st.tuples(st.sampled_from(CELLS), st.integers(1, 4))))
+def test_law_two_looks_at_outcomes_differ_by_nothing_or_by_eleven_cases_or_more(nights):
+    told, now = {}, Counter()
+    for cell, cases in nights:
+        now[cell] += cases
+        before, told = told, outcomes.shown(told, now)
+        moved = sum(told.values()) - sum(before.values())
+        assert moved == 0 or moved >= outcomes.SHOWN_FROM
+        assert told in (before, now)
+    assert sum(now.values()) - sum(told.values()) < outcomes.SHOWN_FROM

@@ -121,6 +121,12 @@ def test_an_agreement_that_ends_soon_is_told_of_once(adapter, webhook, tmp_path,
     monkeypatch.setenv(clock.VARIABLE, "2026-12-04T12:00:00+00:00")
     assert adapter.tell_of_endings()["status"] == "due"
     assert len(webhook.received) == 2
+    path.write_text("id: [")
+    for day in (1, 2):
+        adapter.tell_of_endings()
+        assert len(webhook.received) == 2 + day, "what cannot be read, every day"
+        assert "[police_data.yaml] is not YAML" in webhook.received[-1]["text"]
+        assert "police__referral_outcomes" in webhook.received[-1]["text"]
 
 
 def test_every_feed_and_every_partner_has_a_deadline_and_every_task_an_alert():

@@ -135,12 +135,19 @@ def nights(tmp_path_factory):
         yield found
 
 
-@pytest.fixture(scope="module")
-def after(nights, tmp_path_factory):
-    """The state after the first night, delivered."""
+@pytest.fixture(scope="session")
+def first_night(nights, tmp_path_factory):
+    """The state after the first night, delivered: one run of it serves every test of a process."""
     nights.restore()
     assert nights.run() == 0
     where = tmp_path_factory.mktemp("after")
     nights.save(where)
-    yield where
+    return where
+
+
+@pytest.fixture(scope="module")
+def after(nights, first_night):
+    """The same, put in place."""
+    nights.restore(first_night)
+    yield first_night
     nights.restore()

@@ -25,9 +25,8 @@ AGENCIES = (DA, CLINIC, "police", "riverside_treatment")
 
 
 @pytest.fixture(scope="module")
-def site(nights):
-    nights.restore()
-    assert nights.run() == 0
+def site(nights, first_night):
+    nights.restore(first_night)
     found = open_site(connection_from_environment, Settings(var=nights.var))
     # one of whom something was told is a client no more
     leaving = min(shipped(found, CLINIC, "client_justice_events", "client_id"))

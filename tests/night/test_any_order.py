@@ -106,16 +106,21 @@ class AnyOrder(RuleBasedStateMachine):
     def the_office_takes_out_or_sends_again(self, who):
         self.county.cases ^= {who}
 
-    @rule(text=st.sampled_from(["original", "original", "version", "lapsed"]))
+    @rule(text=st.sampled_from(["original", "original", "version", "lapsed", "unreadable"]))
     def the_licence_changes(self, text):
         old = self.hub.original
         new = {
             "original": old,
             "version": old.replace('version: "1.0"', 'version: "1.1"'),
             "lapsed": old.replace("valid_until: 2031-12-31", "valid_until: 2026-01-02"),
+            "unreadable": old.replace("purpose: ", "purpose: : "),
         }
         self.hub.licence.write_text(new[text])
 
+    def readable(self):
+        return "purpose: : " not in self.hub.licence.read_text()
+
+    @precondition(readable)
     @rule()
     def two_people_approve(self):
         site = self.hub.site
@@ -124,6 +129,7 @@ class AnyOrder(RuleBasedStateMachine):
             approvals.answer(site, LICENCE, "approved", by="B")
         self.approved = self.hub.licence.read_text()
 
+    @precondition(readable)
     @rule()
     def one_person_is_not_enough(self):
         site = self.hub.site
@@ -153,7 +159,7 @@ class AnyOrder(RuleBasedStateMachine):
         county.ever_sealed |= county.sealed & county.cases
         county.is_seen()
         text = hub.licence.read_text()
-        lapsed, approved = "2026-01-02" in text, text == self.approved
+        lapsed, approved = "2026-01-02" in text or not self.readable(), text == self.approved
         may = not lapsed and not old_input and approved
         self.publish(night, "stopped" if lapsed or old_input else "may" if approved else "waits")
         before = dict(hub.held)
@@ -176,7 +182,9 @@ class AnyOrder(RuleBasedStateMachine):
     def publish(self, night, expected):
         site = self.hub.site
         if expected == "stopped":
-            with pytest.raises(TerminalError, match=r"agreement_not_in_force|stale_input"):
+            with pytest.raises(
+                TerminalError, match=r"agreement_not_in_force|agreement_invalid|stale_input"
+            ):
                 publish.stage(site, LICENCE, night)
         elif expected == "waits":
             assert publish.stage(site, LICENCE, night)["status"] == approvals.AWAITING

@@ -22,9 +22,8 @@ def _lose_everything(nights):
         shutil.rmtree(nights.var / name, ignore_errors=True)
 
 
-def test_state_and_root_key_come_back_together(nights, tmp_path):
-    nights.restore()
-    assert nights.run() == 0
+def test_state_and_root_key_come_back_together(nights, first_night, tmp_path):
+    nights.restore(first_night)
     expected = nights.outcome()
     nights.save(tmp_path / "state")
     root = nights.var / "keys" / "root.key"

@@ -11,9 +11,8 @@ from leadhub.steps.site import open_site
 
 
 @pytest.fixture
-def site(nights):
-    nights.restore()
-    assert nights.run(1) == 0
+def site(nights, first_night):
+    nights.restore(first_night)
     yield open_site(connection_from_environment, Settings(var=nights.var))
     nights.restore()
 

@@ -26,10 +26,9 @@ def _run(*command: str, where: Path, given: bytes = b"") -> subprocess.Completed
 
 
 @pytest.fixture(scope="module")
-def fetched(nights, tmp_path_factory) -> Path:
+def fetched(nights, first_night, tmp_path_factory) -> Path:
     """The District Attorney's delivery, as their own `sftp` brought it home."""
-    nights.restore()
-    assert nights.run() == 0
+    nights.restore(first_night)
     home = tmp_path_factory.mktemp("office")
     sftp, key = nights.stage.sftp, nights.stage.agencies / PARTNER / "ssh"
     os.chmod(key, 0o600)

@@ -6,19 +6,24 @@ from connectors.base import connection_from_environment
 from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import Settings
-from leadhub.steps import linking, run_night, upkeep
+from leadhub.steps import linking, upkeep
 from leadhub.steps.site import open_site
 
 pytestmark = pytest.mark.timeout(300)
 
 
+@pytest.fixture(scope="module")
+def second_night(nights, after, tmp_path_factory):
+    assert nights.run(2) == 0
+    where = tmp_path_factory.mktemp("second")
+    nights.save(where)
+    return where
+
+
 @pytest.fixture
-def site(nights):
-    nights.restore()
-    assert nights.run() == 0
-    found = open_site(connection_from_environment, Settings(var=nights.var))
-    run_night(found, nights.night(2))
-    yield found
+def site(nights, second_night):
+    nights.restore(second_night)
+    yield open_site(connection_from_environment, Settings(var=nights.var))
     nights.restore()
 
 

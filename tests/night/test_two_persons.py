@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from functools import partial
 
 import polars as pl
 import pytest
@@ -32,6 +33,10 @@ def site_of(nights, folder):
     if not folder.exists():
         shutil.copytree(Settings().agreements, folder)
     return open_site(connection_from_environment, Settings(var=nights.var, agreements=folder))
+
+
+def key_of_da(nights):
+    return nights.var / "keys" / "partners" / f"{DA}.asc"
 
 
 def edit(site, old: str, new: str) -> None:
@@ -120,7 +125,11 @@ def test_a_changed_licence_waits_and_its_preview_tells_the_difference(nights, af
     assert publish.stage(site, LICENCE, nights.night(1))["status"] == approvals.AWAITING
     shown = approvals.preview(site, LICENCE, nights.night(1))["preview"]
     assert shown["columns_gone"] == ["charges_held_until"]
-    assert shown["facts_changed"] == ["columns", "retention_days"]
+    assert shown["facts_changed"] == [
+        "columns: charges_held_until",
+        "licence: columns",
+        "licence: retention_days",
+    ]
     assert shown["rows_before"] == shown["rows"]
     assert shown["changes"] is None, "the partner loads the whole dataset anew"
     assert len(outbox(nights)) == 1, "the last delivery stands"
@@ -130,9 +139,12 @@ def test_a_changed_licence_waits_and_its_preview_tells_the_difference(nights, af
     assert approvals.standing(site_of(nights, tmp_path / "agreements"), LICENCE).approved
 
 
-@pytest.mark.parametrize("hindered", ["lapsed", "changed"])
-def test_t10_what_must_be_withdrawn_leaves_though_nothing_else_may(nights, after, tmp_path, hindered):
-    """A revocation under a licence that has ended or waits for approval."""
+@pytest.mark.parametrize("hindered", ["lapsed", "changed", "unreadable", "above unreadable"])
+def test_t10_what_must_be_withdrawn_leaves_though_nothing_else_may(
+    nights, after, tmp_path, hindered, request
+):
+    """A revocation under a licence that has ended, waits for approval, or cannot be read, whatever key of
+    the partner somebody has installed since."""
     nights.restore(after)
     first = spoken(delivered(nights, 1))
     send(nights, revoked(sent(nights)))
@@ -142,8 +154,21 @@ def test_t10_what_must_be_withdrawn_leaves_though_nothing_else_may(nights, after
         edit(site, "valid_until: .*", "valid_until: 2026-01-02")
     if hindered == "changed":
         edit(site, 'version: "1.0"', 'version: "1.1"')
+    if hindered == "unreadable":
+        edit(site, "purpose: ", "purpose: : ")
+    if hindered == "above unreadable":
+        above = folder / "sharing" / "riverside_treatment_data.yaml"
+        above.write_text(above.read_text().replace("2031-12-31", "2031-12-32"))
+    if "unreadable" in hindered:
+        request.addfinalizer(partial(key_of_da(nights).write_bytes, key_of_da(nights).read_bytes()))
+        openpgp.generate(tmp_path / "another", "Somebody")
+        key_of_da(nights).write_bytes(openpgp.certificate(tmp_path / "another"))
     code = nights.run(2, approved=False, agreements=folder)
-    assert code == (1 if hindered == "lapsed" else 0)
+    assert code == (0 if hindered == "changed" else 1)
+    assert bool([n for n in outbox(nights, "police") if n.endswith(nights.night(2))]) == (
+        hindered != "above unreadable"
+    ), "other licences go on"
+    assert [n for n in outbox(nights, "harbor_case_management") if n.endswith(nights.night(2))]
     [name] = [n for n in outbox(nights) if n.startswith("000002")]
     sent_now = nights.var / "sftp" / DA / "outbox" / "diversion_status" / name
     assert not list(sent_now.glob("diversion_status.*")), "no row leaves"
@@ -163,6 +188,8 @@ def test_t10_what_must_be_withdrawn_leaves_though_nothing_else_may(nights, after
     inside = nights.var / "releases" / DA / "diversion_status" / f"000002_{committed.release_id}" / "inside"
     assert accounting.read(inside / "accounting.parquet", committed.accounting_sha256).num_rows == 0
     assert "brings no rows" in (sent_now / "README.md").read_text()
+    if "unreadable" in hindered:
+        return
     # and no second time
     before = len(outbox(nights))
     nights.run(2, approved=False, agreements=folder)

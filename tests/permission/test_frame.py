@@ -1,6 +1,7 @@
 """Three tiers: what a licence says is covered by sharing agreements, and those by a memorandum."""
 
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -16,7 +17,7 @@ from tests.permission.agreement import agreement
 FOLDER = REPOSITORY / "agreements"
 FRAME = frame.load(FOLDER)
 AGENCIES = {f: feed.agency for f, feed in feeds.load_all(REPOSITORY / "feeds").items()}
-LICENCES = agreements.load_all(FOLDER)
+LICENCES = agreements.load_all(FOLDER).found
 STATUS = facts(releases.RELEASES["diversion_status"])
 DAY = date(2026, 11, 20)
 
@@ -117,8 +118,10 @@ def test_what_is_written_is_what_is_read(tmp_path):
     ],
 )
 def test_g6_refused_with_file_and_key(tmp_path, changed, said):
+    held = frame.load(written(tmp_path, **changed))
     with pytest.raises(TerminalError, match="agreement_invalid") as caught:
-        frame.load(written(tmp_path, **changed))
+        held.over(agreement(under=["police_data"]))
+    assert held.sharing == {}
     assert "police_data.yaml" in caught.value.message or "another.yaml" in caught.value.message
     assert said in caught.value.message
 
@@ -128,4 +131,28 @@ def test_no_purpose_beyond_the_memorandum(tmp_path):
     path = folder / "memoranda" / "lead.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"purposes": ["REFERRAL_FEEDBACK"]}))
     with pytest.raises(TerminalError, match="CARE_COORDINATION"):
-        frame.load(folder)
+        frame.load(folder).over(agreement(under=["police_data"]))
+
+
+def test_a_document_that_cannot_be_read_stops_what_rests_on_it_and_nothing_else(tmp_path):
+    folder = written(tmp_path)
+    (folder / "sharing" / "da_data.yaml").write_text("id: da_data\n  title: indented\n")
+    held = frame.load(folder)
+    assert held.feeds(agreement(under=["police_data"])) == {"police_records"}
+    with pytest.raises(TerminalError, match=r"\[da_data.yaml\] is not YAML at line 2.*leadhub check"):
+        held.over(agreement(under=["police_data", "da_data"]))
+    # what is under a memorandum falls with it, and says why
+    (folder / "memoranda" / "lead.yaml").write_bytes(b"title: Caf\xe9")
+    with pytest.raises(TerminalError, match=r"\[lead.yaml\] is not in UTF-8"):
+        frame.load(folder).over(agreement(under=["police_data"]))
+    assert set(frame.load(folder).faults) == {"memoranda/lead", "sharing/police_data", "sharing/da_data"}
+
+
+@pytest.mark.parametrize(("days", "told"), [(61, False), (60, True), (7, True), (-1, True)])
+def test_the_end_of_a_court_s_order_is_told_of_alike(days, told):
+    last = DAY + timedelta(days=days)
+    licence = agreement().model_copy(update={"court_order": SimpleNamespace(ends_on=last)})
+    name = f"court order of {licence.id}"
+    found = frame.ending([licence.model_copy(update={"valid_until": DAY.replace(year=2031)})], FRAME, DAY)
+    assert (name in found) == told
+    assert not told or found[name][0] == last

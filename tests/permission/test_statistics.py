@@ -12,7 +12,7 @@ from leadhub.permission import statistics
 from schemas import releases
 
 FOLDER = REPOSITORY / "agreements"
-HELD = statistics.load_all(FOLDER)
+HELD = {p.stem: statistics.load(FOLDER, p.stem) for p in (FOLDER / "statistics").glob("*.yaml")}
 
 
 def names(as_of: str, **facts) -> list[str]:
@@ -67,5 +67,5 @@ def test_a_weaker_policy_is_refused(tmp_path, changed, said):
     facts = yaml.safe_load((FOLDER / "statistics" / "referred_persons.yaml").read_text()) | changed
     (tmp_path / "statistics" / "referred_persons.yaml").write_text(yaml.safe_dump(facts))
     with pytest.raises(TerminalError, match="agreement_invalid") as caught:
-        statistics.load_all(tmp_path)
+        statistics.load(tmp_path, "referred_persons")
     assert said in caught.value.message

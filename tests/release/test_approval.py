@@ -13,8 +13,20 @@ from tests.release.dataset import PACKAGE
 from tests.release.publishing import content
 
 DATASET = PACKAGE.dataset
-TERMS = Terms(DATASET, "a__b", "1.0", "a" * 64, PACKAGE.schema_version, PACKAGE.notice)
-LICENCES = [TERMS, replace(TERMS, agreement_sha256="b" * 64), replace(TERMS, schema_version="other")]
+DOCUMENTS = {
+    "licence": {"cohort": "OWN_CASES", "identifiability": "identified_by_own_id", "columns": ["case_no"]},
+    "sharing agreement x": {"valid_until": "2031-12-31"},
+}
+TERMS = Terms(DATASET, "a__b", "1.0", DOCUMENTS)
+LICENCES = [
+    TERMS,
+    replace(TERMS, documents=DOCUMENTS | {"licence": {**DOCUMENTS["licence"], "columns": []}}),
+    replace(TERMS, documents=DOCUMENTS | {"sharing agreement x": {"valid_until": "2032-12-31"}}),
+]
+documents = st.dictionaries(
+    st.sampled_from(["licence", "memorandum m", "partner's key"]),
+    st.dictionaries(st.sampled_from("abc"), st.none() | st.integers(0, 2), max_size=3),
+)
 answers = st.lists(
     st.tuples(
         st.integers(0, 2), st.sampled_from(["proposed", "approved", "refused"]), st.sampled_from("ABC")
@@ -59,26 +71,32 @@ def test_one_person_is_one_person_however_they_write_themselves(other):
         approval.check_answer(now, "approved", other)
 
 
-def test_the_notice_and_the_columns_belong_to_what_is_approved():
-    assert len({t.subject for t in (*LICENCES, replace(TERMS, notice=None))}) == 4
+@given(documents, documents)
+def test_what_differs_is_named_and_nothing_else_asks(before, now):
+    one, other = (replace(TERMS, documents=d) for d in (before, now))
+    told = approval.differences(before, now)
+    assert bool(told) == (one.subject != other.subject)
+    assert {line.partition(": ")[0] for line in told} == {
+        name for name in before.keys() | now.keys() if before.get(name) != now.get(name)
+    }
+    assert approval.differences(None, now) == []
 
 
 def test_a_preview_counts_and_names_no_value():
     state = (("DA-1", "ENROLLED"), ("DA-2", "NO_INFORMATION"))
-    facts = {"cohort": "OWN_CASES", "identifiability": "identified_by_own_id", "columns": ["case_no"]}
     shown = approval.preview(
-        PACKAGE, content(state), None, None, agreement=facts, stated=["diversion_status"]
+        PACKAGE, content(state), None, None, terms=DOCUMENTS, stated=["diversion_status"]
     )
     assert (shown["rows"], shown["persons"], shown["resting_on_consent"]) == (2, 2, 1)
     told = approval.preview(
         PACKAGE,
         content((("DA-1", "NO_INFORMATION"), ("DA-3", "ENROLLED"))),
         content(state).rows,
-        {**facts, "columns": []},
-        agreement=facts,
+        LICENCES[2].documents,
+        terms=DOCUMENTS,
         stated=["diversion_status"],
     )
-    assert told["facts_changed"] == ["columns"]
+    assert told["facts_changed"] == ["sharing agreement x: valid_until"]
     for text in (str(shown), str(told), approval.markdown(told, approval.Standing("proposed", "A"))):
         assert "DA-" not in text
         assert "ENROLLED" not in text

@@ -24,7 +24,7 @@ from tests.casework.desk import DA as DA_FEED
 from tests.casework.desk import HARBOR, NIGHT, POLICE, RIVERSIDE, ZONE, Desk, day, moment
 from tests.permission.agreement import AT, active
 
-ALL = agreements.load_all(REPOSITORY / "agreements")
+ALL = agreements.load_all(REPOSITORY / "agreements").found
 DA, POLICE_BACK = ALL["district_attorney__diversion_status"], ALL["police__referral_outcomes"]
 EVENTS = ALL["harbor_case_management__client_justice_events"]
 OF_PERSONS = {name: held for name, held in ALL.items() if held.identifiability == "identified_by_own_id"}

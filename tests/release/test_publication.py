@@ -175,7 +175,7 @@ def test_g2_the_same_state_elsewhere_is_the_same_release(tmp_path, keys):
             assert path.read_bytes() == twin.read_bytes()
 
 
-def test_the_release_id_names_night_agreement_inputs_and_restrictions():
+def test_the_release_id_names_night_agreement_terms_inputs_and_restrictions():
     def name(facts=PACKAGE, inputs="i", restrictions="r"):
         return identity(facts, inputs, restrictions).release_id
 
@@ -184,9 +184,10 @@ def test_the_release_id_names_night_agreement_inputs_and_restrictions():
         name(replace(PACKAGE, agreement_sha256="b" * 64)),
         name(inputs="j"),
         name(restrictions="s"),
+        replace(identity(PACKAGE, "i", "r"), terms_sha256="t").release_id,
     ]
     assert name() == name()
-    assert len({name(), *other}) == 5
+    assert len({name(), *other}) == 6
 
 
 def test_a_changed_state_of_the_night_supersedes(partner):

@@ -240,3 +240,13 @@ def test_of_scored_pairs_casework_sees_the_threshold_they_reach(tmp_path):
         either = (t.filter(pl.col("weight_bits") >= level).select("left", "right") for t in (scored, seen))
         assert len({frozenset(t.rows()) for t in either}) == 1
     assert 0 < seen.height < scored.height
+
+
+def test_a_threshold_that_was_approved_stands_though_the_licence_cannot_be_read(tmp_path):
+    """Else a typo would withdraw all that linkage ever joined for that partner."""
+    pairs = pl.DataFrame({"left": "a", "right": "b", "status": "linked", "weight_bits": [7.5]}).to_arrow()
+    hub = Hub(tmp_path / "var")
+    unread = Settings(var=tmp_path / "var", agreements=tmp_path / "none")
+    site = Site(unread, hub.site.keys, lambda _: None)
+    for approved, seen in (((), 0.0), ((6.0,), 6.0)):
+        assert review.without_evidence(site, pairs, approved)["weight_bits"].to_pylist() == [seen]
