@@ -128,13 +128,22 @@ def unread(site: Site, versions: Mapping[str, int], names: Collection[str]) -> p
     for feed in site.feeds.values():
         if f"quarantine_{feed.id}" in versions:
             opened = site.lake.read(f"quarantine_{feed.id}", versions[f"quarantine_{feed.id}"])
-            rows = pl.DataFrame(pl.from_arrow(opened))
-            for name in sorted(set(names) & feed.tables.keys()):
-                mine = keyed.to_arrow(rows.filter(pl.col("table") == name))
-                facts = site.facts(feed)[name]
-                current = rekeying.up_to_date(mine, facts, agency=feed.agency, keys=site.keys)
-                found.append(pl.DataFrame(pl.from_arrow(current)))
+            current = pl.DataFrame(pl.from_arrow(brought_up(site, feed, opened)))
+            found.append(current.filter(pl.col("table").is_in(list(names))))
     return pl.concat(found)
+
+
+def brought_up(site: Site, feed: Feed, opened: pa.Table) -> pa.Table:
+    """A feed's quarantine with ids of the newest key version; its rows in any order."""
+    rows = pl.DataFrame(pl.from_arrow(opened))
+    known = sorted(RESTRICTIONS.keys() & feed.tables.keys())
+    found = [rows.filter(~pl.col("table").is_in(known))]
+    for name in known:
+        mine = keyed.to_arrow(rows.filter(pl.col("table") == name))
+        facts = site.facts(feed)[name]
+        current = rekeying.up_to_date(mine, facts, agency=feed.agency, keys=site.keys)
+        found.append(pl.DataFrame(pl.from_arrow(current)))
+    return keyed.to_arrow(pl.concat(found))
 
 
 def consents(site: Site, versions: Mapping[str, int]) -> pl.DataFrame:

@@ -158,7 +158,7 @@ def validate(site: Site, feed_id: str, night: str) -> Receipt:
         failpoints.reach("validate.before_commit")
         if opened is None:
             opened = quarantine.SCHEMA.empty_table()
-        opened = quarantine.without(opened, _dismissed(site, feed_id))
+        opened = quarantine.without(doubts.brought_up(site, feed, opened), _dismissed(site, feed_id))
         receipt = {
             "status": "validated",
             "feed": feed_id,

@@ -96,9 +96,7 @@ def test_t9_nothing_is_left_under_the_older_versions(nights, rotated):
         with pytest.raises(TerminalError, match="wrong_key"):
             envelope.unwrap(rotated.keys.derive("landing"), files.read_json(path)["wrapped"])
     tables = nights.tables()
-    for name in [
-        n for n in tables if n.partition("__")[0].removeprefix("table core_") not in feeds.keys() - complete
-    ]:
+    for name in [n for n in tables if not any(f in n.partition("__")[0] for f in feeds.keys() - complete)]:
         assert '"s1:' not in tables[name], name
         assert '"t1:' not in tables[name], name
     assert '"s2:' in tables["table diversions"]

@@ -136,6 +136,10 @@ def test_doubts_outlive_a_rotation_of_the_key_of_ids(site):
     [anew] = sealing.seal(pa.array(["1"]), HARBOR, keys).to_pylist()
     assert anew != one
     assert found.rows() == [(HARBOR, None, None), (HARBOR, anew, "r1:a")]
+    kept = site.lake.read(f"quarantine_{HARBOR}", versions[f"quarantine_{HARBOR}"])
+    later = doubts.brought_up(Site(site.settings, keys, lambda _: None), site.feeds[HARBOR], kept)
+    assert later.num_rows == kept.num_rows
+    assert not any(n.startswith("s1:") for n in later["client_id"].to_pylist() if n), "as a night keeps it"
 
 
 def test_stewards_are_told_of_row_and_rule_and_of_no_value(site):
