@@ -175,6 +175,23 @@ def test_a_match_key_below_the_least_entropy_cannot_be_declared(key):
         schema_with(match_keys=[key])
 
 
+@pytest.mark.parametrize(
+    ("field", "changed"),
+    [
+        ("middle", {"known_by": ["first_near"]}),
+        ("first", {"void_where": {"last": "near"}}),
+        (
+            "dob",
+            {"rare": "dob_near", "levels": {"near": person().fields["dob"].levels["near"].model_dump()}},
+        ),
+    ],
+)
+def test_what_decides_whether_a_field_counts_has_one_value(field, changed):
+    fields = {name: f.model_dump(by_alias=True) for name, f in person().fields.items()}
+    with pytest.raises(ValueError, match="several values"):
+        schema_with(fields=fields | {field: fields[field] | changed})
+
+
 @pytest.mark.parametrize("key", [("dob", "year"), ("dob", "sex")])
 def test_a_birth_date_is_refused_with_sex_or_without_whatever_its_bits(key):
     with pytest.raises(ValueError, match="birth date and sex"):

@@ -7,7 +7,7 @@ clusters (`clusters`). A night's clusters are not yet persons: the crosswalk giv
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,8 @@ REVIEW_BITS = -5.0
 #: log₂ odds down to which two records may still be brought together by a third
 APART_BITS = -9.0
 
+#: from so many on, pairs leave memory behind that is worth giving back: it costs a few to claim it again
+MANY_PAIRS = 1_000_000
 
 STATUS = ("weak", "linked", "rival", "conflict")
 WEAK, LINKED, RIVAL, CONFLICT = range(4)
@@ -51,6 +53,19 @@ class Weighed:
     left_out: pa.Table
     limits: Limits | None = None
     grown: bool = False
+
+    def only(self, at: np.ndarray, left: np.ndarray, right: np.ndarray) -> Weighed:
+        """Some of the pairs, by other row numbers."""
+        return replace(
+            self,
+            left=np.minimum(left, right),
+            right=np.maximum(left, right),
+            compared=self.compared.only(at),
+            rarity={name: bits[at] for name, bits in self.rarity.items()},
+            bits=self.bits[at],
+            same_nysid=self.same_nysid[at],
+            other_nysid=self.other_nysid[at],
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,7 @@ def weigh(
 ) -> Weighed:
     """Find, compare and weigh pairs; without `model`, one is learnt from them."""
     found = candidates.find(records, (decided.left, decided.right) if decided else None, limits)
-    memory.give_back()
+    _give_back(found)
     return weighed(records, found, model, decided)
 
 
@@ -96,7 +111,7 @@ def weighed(
 ) -> Weighed:
     """Compare and weigh candidate pairs, among which all that were decided are."""
     compared = compare(records, found)
-    memory.give_back()
+    _give_back(found)
     rarity = training.rarity(records, found.left, found.right, compared, found.limits)
     model = model or training.train(records, found.left, found.right, compared, rarity)
     bits = model.weigh(records.schema, compared.codes, rarity)
@@ -120,6 +135,11 @@ def weighed(
         limits=found.limits,
         grown=found.grown,
     )
+
+
+def _give_back(found: candidates.Candidates) -> None:
+    if len(found.left) > MANY_PAIRS:
+        memory.give_back()
 
 
 def fitting(facts: dict[str, Any] | None, tier: Tier = "tokens") -> Model | None:

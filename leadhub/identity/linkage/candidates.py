@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from leadhub.identity import keyed
 from leadhub.identity.linkage import limits as frozen
-from leadhub.identity.linkage import sieve
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.records import NULL, Records
 from leadhub.identity.linkage.sieve import ROW_BITS
@@ -58,20 +57,13 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class _Blocks:
+class Blocks:
     """Rows in order of their token; block i is `rows[start[i] : start[i] + size[i]]`."""
 
     block: np.ndarray
     rows: np.ndarray
     start: np.ndarray
     size: np.ndarray
-
-    def shared(self) -> _Blocks:
-        """Those of two records and more."""
-        at = self.size >= 2
-        size = self.size[at]
-        rows = self.rows[np.repeat(at, self.size)]
-        return _Blocks(self.block[at], rows, np.cumsum(size) - size, size)
 
 
 @dataclass(frozen=True)
@@ -131,7 +123,7 @@ def find(
     own = own_keys(records)
 
     def by_key(name: str) -> _OfKey:
-        blocks = _blocks(*_all(records, name))
+        blocks = blocks_of(*_all(records, name))
         if limits is None:
             sizes, known = blocks.size, _remembered(blocks)
             cap, lost = _cap(sizes, budget)
@@ -142,7 +134,7 @@ def find(
         go, grown = _compared(blocks, sizes, cap)
         found.add(records, *_pairs(blocks, go))
         if name in rows_of:
-            commonness[rows_of.index(name)][blocks.rows] = np.repeat(_bits(sizes), blocks.size)
+            commonness[rows_of.index(name)][blocks.rows] = np.repeat(log_sizes(sizes), blocks.size)
         return _OfKey(
             lost=blocks.size[~go & (blocks.size >= 2)],
             grown=grown,
@@ -169,64 +161,11 @@ def find(
     )
 
 
-def find_of(
-    records: Records, of: np.ndarray, also: tuple[np.ndarray, np.ndarray] | None, limits: Limits
-) -> tuple[Candidates, np.ndarray]:
-    """The same of pairs with one of the rows `of` (records are `as_they_lie`), and the rows that stand in
-    pairs: the numbers of `left` and `right` are those among them."""
-    found = _Found(len(records), also)
-    wanted, some = np.zeros(len(records), dtype=bool), records.only(of)
-    wanted[of] = True
-    rows_of = _rows_of(records)
-
-    def by_key(name: str) -> tuple[_Blocks, np.ndarray, bool]:
-        cap = limits.caps.get(name, MOST_RECORDS)
-        tokens = some.key(name)
-        asked = sieve.distinct(tokens[tokens != NULL] >> ROW_BITS)
-        if name not in rows_of:
-            # what is left out says nothing, and most records may stand in it
-            asked = asked[limits.block_sizes(name, asked) <= cap]
-        blocks = _blocks(*sieve.meeting(records, asked, name)).shared()
-        sizes = limits.block_sizes(name, blocks.block)
-        go, grown = _compared(blocks, sizes, cap)
-        found.add(records, *_pairs_of(blocks, go, wanted))
-        return blocks, sizes, grown
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        made = dict(zip(records.key_names, pool.map(by_key, records.key_names)))
-    left, right = found.distinct()
-    rows, number = _numbered(len(records), left, right)
-    commonness = np.zeros((len(rows_of), len(rows)), dtype=np.uint8)
-    for common, name in zip(commonness, rows_of):
-        blocks, sizes, _ = made[name]
-        place = number[blocks.rows]
-        common[place[place >= 0]] = np.repeat(_bits(sizes), blocks.size)[place >= 0]
-    pairs = Candidates(
-        left=number[left],
-        right=number[right],
-        commonness=commonness,
-        left_out=keyed.to_arrow(pl.DataFrame(schema=LEFT_OUT_SCHEMA)),
-        limits=limits,
-        grown=any(grown for _, _, grown in made.values()),
-    )
-    return pairs, rows
-
-
 def _rows_of(records: Records) -> tuple[str, ...]:
     return records.schema.key_names if records.tier == "tokens" else ()
 
 
-def _numbered(size: int, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that stand in pairs, and of each row its number among them, −1 for others."""
-    within = np.zeros(size, dtype=bool)
-    within[left] = within[right] = True
-    rows = np.flatnonzero(within)
-    number = np.full(size, -1, dtype=np.int64)
-    number[rows] = np.arange(len(rows))
-    return rows, number
-
-
-def _compared(blocks: _Blocks, sizes: np.ndarray, cap: int) -> tuple[np.ndarray, bool]:
+def _compared(blocks: Blocks, sizes: np.ndarray, cap: int) -> tuple[np.ndarray, bool]:
     """Which blocks are compared, where `sizes` are those of the night of learning, and whether one has
     grown too large since."""
     grown = (sizes <= cap) & (blocks.size > max(cap, MOST_RECORDS))
@@ -267,11 +206,11 @@ def per_person(records: Records, sizes: list[np.ndarray]) -> int:
 
 def _distinct(values: np.ndarray) -> np.ndarray:
     """Sorted, each once: sorting is several times faster than hashing here."""
-    values = _sorted(values)
+    values = in_order(values)
     return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
 
 
-def _sorted(values: np.ndarray) -> np.ndarray:
+def in_order(values: np.ndarray) -> np.ndarray:
     """Many by polars, which sorts words on all cores."""
     return np.sort(values) if len(values) < _FEW else pl.Series(values).sort().to_numpy()
 
@@ -282,19 +221,19 @@ def _all(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
     return tokens[rows] >> ROW_BITS, rows
 
 
-def _blocks(block: np.ndarray, rows: np.ndarray) -> _Blocks:
+def blocks_of(block: np.ndarray, rows: np.ndarray) -> Blocks:
     """Sorting words that hold the token's high bits and the row number is several times faster than
     sorting by token; two tokens that fall together propose a pair more, and no wrong link."""
-    packed = _sorted((block << ROW_BITS) | rows.astype(np.uint64))
+    packed = in_order((block << ROW_BITS) | rows.astype(np.uint64))
     block = packed >> ROW_BITS
     new = np.concatenate([[True], block[1:] != block[:-1]]) if len(block) else np.zeros(0, dtype=bool)
     start = np.flatnonzero(new)
     size = np.diff(np.append(start, len(block)))
     row = (packed & ((np.uint64(1) << ROW_BITS) - np.uint64(1))).astype(np.int32)
-    return _Blocks(block[start], row, start, size)
+    return Blocks(block[start], row, start, size)
 
 
-def _remembered(blocks: _Blocks) -> frozen.Sizes:
+def _remembered(blocks: Blocks) -> frozen.Sizes:
     large = blocks.size > frozen.UNREMEMBERED
     return blocks.block[large], blocks.size[large].astype(np.uint32)
 
@@ -308,7 +247,7 @@ def _cap(sizes: np.ndarray, budget: int) -> tuple[int, np.ndarray]:
     return cap, np.sort(sizes[sizes > cap])
 
 
-def _pairs(blocks: _Blocks, go: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(blocks: Blocks, go: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All pairs within blocks that `go`, the smaller row number left."""
     lefts, rights = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int32)]
     start, size = blocks.start[go], blocks.size[go]
@@ -321,18 +260,6 @@ def _pairs(blocks: _Blocks, go: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(lefts), np.concatenate(rights)
 
 
-def _pairs_of(blocks: _Blocks, go: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of a wanted row with each other row of its block, of blocks that `go`; two wanted
-    ones twice."""
-    block = np.repeat(np.arange(len(blocks.size)), blocks.size)
-    at = np.flatnonzero(wanted[blocks.rows] & go[block])
-    size = blocks.size[block[at]]
-    within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-    one = np.repeat(blocks.rows[at], size)
-    other = blocks.rows[np.repeat(blocks.start[block[at]], size) + within]
-    return one[one != other], other[one != other]
-
-
-def _bits(sizes: np.ndarray) -> np.ndarray:
+def log_sizes(sizes: np.ndarray) -> np.ndarray:
     # the exponent of n − 1 is log₂ n, rounded up
     return np.frexp(np.maximum(1, sizes) - 1)[1].astype(np.uint8)

@@ -8,6 +8,7 @@ are counted once. Often a span of levels stays possible: each span has a code of
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from leadhub.identity.linkage.candidates import Candidates
+from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.neighbours import Lists, Neighbours
 from leadhub.identity.linkage.records import NULL, Records
 from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, Field, LinkageSchema, Tier
@@ -41,6 +43,11 @@ class Compared:
     codes: np.ndarray
     excess: np.ndarray
     beyond: np.ndarray
+
+    def only(self, at: np.ndarray) -> Compared:
+        """Some of the pairs."""
+        excess, beyond = (each[at] if len(each) else each for each in (self.excess, self.beyond))
+        return Compared(self.codes[:, at], excess, beyond)
 
 
 def spans(field: Field, tier: Tier) -> tuple[tuple[int, int], ...]:
@@ -69,6 +76,23 @@ def grades(field: Field, tier: Tier) -> np.ndarray:
 
 
 GRADES = 4
+
+
+def may_be(schema: LinkageSchema, name: str, tier: Tier, several: Collection[str] = ()) -> np.ndarray:
+    """Of a field's codes, while only some is known of a pair: those that each may turn out to be, bool
+    (codes, codes). In tier `tokens` the keys that it shares are known, and not those that differ; in tier
+    `fields` the parts with one value, and of the others `several` (`field_codes`)."""
+    field = schema.fields[name]
+    low = np.array([loosest for loosest, _ in spans(field, tier)])
+    if tier == "tokens":
+        reached = low[:, None] == low
+        # a field that does not count beside another
+        reached[:, UNKNOWN] = True
+        return reached
+    reached = np.eye(len(field.names), dtype=bool)
+    for level in schema.with_several(name, several):
+        reached[DIFFER : field.code(level), field.code(level)] = True
+    return reached
 
 
 def together(schema: LinkageSchema, tier: Tier, codes: np.ndarray) -> dict[str, np.ndarray]:
@@ -102,16 +126,20 @@ def _narrowed(records: Records, pairs: Candidates) -> tuple[Records, Candidates]
     return records.only(rows), moved
 
 
-def field_codes(records: Records, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Codes of pairs in tier `fields`."""
+def field_codes(
+    records: Records, left: np.ndarray, right: np.ndarray, several: Collection[str] | None = None
+) -> np.ndarray:
+    """Codes of pairs in tier `fields`. Of parts with several values, which are the dearest to look at, all
+    are, or `several` alone, as if no two records shared a value of the others."""
     fields = records.schema.fields
     out = np.empty((len(fields), len(left)), dtype=np.uint8)
     table = _Table(records, [n for n, p in records.schema.parts.items() if not p.many], "p_")
-    several = records.several
+    many = [name for name, part in records.schema.parts.items() if part.many]
+    looked_at = {name: records.several(name) for name in (many if several is None else several)}
 
     def fill(at: int) -> None:
         part = slice(at, at + _CHUNK)
-        chunk = _Chunk(records, table, several, left[part], right[part])
+        chunk = _Chunk(records, table, looked_at, left[part], right[part])
         for i, name in enumerate(fields):
             out[i, part] = chunk.field(name)
 
@@ -176,13 +204,15 @@ class _Chunk:
         """Whether both records have a part."""
         if name in self._parts:
             return self._parts[name][0]
-        return self._several[f"p_{name}"].known(self._left, self._right)
+        return self._several[name].known(self._left, self._right)
 
     def _equal(self, name: str, among: np.ndarray) -> np.ndarray:
         """Whether the pairs at these places agree on a part."""
         if name in self._parts:
             return self._parts[name][1][among]
-        return self._several[f"p_{name}"].share(self._left[among], self._right[among])
+        if name not in self._several:
+            return np.zeros(len(among), dtype=bool)
+        return self._several[name].share(self._left[among], self._right[among])
 
     def field(self, name: str) -> np.ndarray:
         if name in self._fields:
@@ -210,10 +240,7 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
     count = len(pairs.left)
     words = (len(names) + _WORD - 1) // _WORD
     shared, both = np.empty((2, words, count), dtype=np.uint32)
-    least = np.full(count, _NONE, dtype=np.uint8)
-    beyond = np.zeros(count, dtype=np.float32)
-    ordinary = np.uint8(np.ceil(np.log2(max(2, pairs.limits.per_person))))
-    told = _told(schema, pairs.limits.records)
+    rarest = Rarest(schema, pairs.limits, count)
     # a word of keys at a time: the rows of all keys would be the largest thing in memory
     for word, at in enumerate(range(0, len(names), _WORD)):
         table = _Table(records, names[at : at + _WORD], "k_")
@@ -225,19 +252,34 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
             both[word, part], shared[word, part] = _masks(known), _masks(same)
             # few keys are shared: they are gone through one by one
             pair, key = np.divmod(np.flatnonzero(same), same.shape[1])
-            common = pairs.commonness[key + at, left[pair]]
-            np.minimum.at(least[part], pair, common)
-            np.maximum.at(beyond[part], pair, told[key + at, common - np.minimum(common, ordinary)])
+            rarest.add(part, pair, key + at, pairs.commonness[key + at, left[pair]])
 
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(fill, range(0, count, _CHUNK)))
         # and with it the table, before the next is made
         del fill, table
-    least[least == _NONE] = 0
-    excess = least - np.minimum(least, ordinary)
-    first, place = _patterns(*shared, *both)
+    first, place = patterns(*shared, *both)
     codes = deduce(schema, shared[:, first], both[:, first])
-    return Compared(codes[:, place], excess, beyond)
+    return Compared(codes[:, place], rarest.excess(), rarest.beyond)
+
+
+class Rarest:
+    """How rare the rarest of the values is that a pair shares: `Compared.excess` and `beyond`."""
+
+    def __init__(self, schema: LinkageSchema, limits: Limits, pairs: int):
+        self.beyond = np.zeros(pairs, dtype=np.float32)
+        self._least = np.full(pairs, _NONE, dtype=np.uint8)
+        self._ordinary = np.uint8(np.ceil(np.log2(max(2, limits.per_person))))
+        self._told = _told(schema, limits.records)
+
+    def add(self, part: slice, pair: np.ndarray, key: np.ndarray, common: np.ndarray) -> None:
+        """Of the pairs of a `part`: which share which key, and how common its value is."""
+        np.minimum.at(self._least[part], pair, common)
+        np.maximum.at(self.beyond[part], pair, self._told[key, common - np.minimum(common, self._ordinary)])
+
+    def excess(self) -> np.ndarray:
+        least = np.where(self._least == _NONE, np.uint8(0), self._least)
+        return least - np.minimum(least, self._ordinary)
 
 
 def _told(schema: LinkageSchema, records: int) -> np.ndarray:
@@ -250,7 +292,7 @@ def _told(schema: LinkageSchema, records: int) -> np.ndarray:
     return told
 
 
-def _patterns(*masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def patterns(*masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of pairs' bit masks: where each distinct pattern stands first, and each pair's pattern."""
     pattern = np.zeros(len(masks[0]), dtype=np.uint64)
     for begin in range(0, len(pattern), _CHUNK):

@@ -5,8 +5,9 @@ the pairs that hang together with it. So the night finds the pairs of what chang
 hang together with them, and decides about those anew; all others stay as they are. The result is that of
 linking everything (`link`).
 
-Of the other records no more is done than one pass over each token column. Who is meant is asked by hashes
-of record ids, everywhere the same: two ids with one hash would be decided about together, and rightly.
+Of the other records no more is done than one pass over each token column, and of the pairs found there
+only those are compared that can weigh enough (`nearby`). Who is meant is asked by hashes of record ids,
+everywhere the same: two ids with one hash would be decided about together, and rightly.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.identity import linkage
-from leadhub.identity.linkage import candidates, decisions
+from leadhub.identity.linkage import decisions, nearby
+from leadhub.identity.linkage.graph import components
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import Model
 from leadhub.identity.linkage.records import Records, as_they_lie, twice
@@ -48,8 +50,8 @@ def link_changes(
     and not among `changed`.
     """
     records = as_they_lie(table, one_per_person, schema or person(), model.tier)
-    clusters = _in_order(before.clusters)
-    tonight, then = records.ids.hash().to_numpy(), _hashes(clusters, "record_id")
+    clusters, ids = _in_order(before.clusters)
+    tonight, then = records.ids.hash().to_numpy(), ids.hash().to_numpy()
     named = Few(pl.Series(list(changed), dtype=pl.String).hash().to_numpy())
     touched = named.among(tonight)
     gone = _gone(records.ids, tonight, touched, then, named)
@@ -57,15 +59,17 @@ def link_changes(
     if near is None or before.grown:
         return None
     left, right = (_hashes(before.pairs, side) for side in ("left", "right"))
-    again = _reached(np.concatenate([named.words, gone, tonight[near]]), left, right)
+    without = Few(np.concatenate([named.words, gone]))
+    again = _reached(np.concatenate([without.words, tonight[near.left], tonight[near.right]]), left, right)
     rows = again.among(tonight)
     some = records.only(rows[records.ids.gather(rows).arg_sort().to_numpy()])
-    weighed = linkage.weigh(some, model, decisions.known(some, decided) if decided else None, limits)
-    status, label = linkage.decide(some, weighed)
+    old = again.among(left)
+    stay = np.setdiff1d(old, np.concatenate([without.among(left), without.among(right)]))
+    pairs, label = _anew(some, _named(some, before.pairs, stay), _numbered(some, near), limits, decided)
     return linkage.Linked(
         # all pairs of a record are decided about together: none stays beside a new one
-        pairs=_merged(before.pairs, again.among(left), linkage.scored(some, weighed, status), "left"),
-        clusters=_merged(clusters, again.among(then), linkage.clustered(some, label), "record_id"),
+        pairs=_merged(before.pairs, _texts(before.pairs, "left"), old, pairs),
+        clusters=_merged(clusters, ids, again.among(then), linkage.clustered(some, label)),
         left_out=before.left_out,
         model=model,
         limits=limits,
@@ -112,18 +116,18 @@ def _near(
     model: Model,
     limits: Limits,
     decided: list[dict[str, Any]] | None,
-) -> np.ndarray | None:
-    """Rows of the records that are told to be near one of those `touched`; None where a block has grown too
-    large."""
+) -> linkage.Weighed | None:
+    """The pairs that are told of records `touched`, by rows; None where a block has grown too large."""
     known = decisions.known(records, decided).of(touched) if decided else None
     also = (known.left, known.right) if known else None
-    found, rows = candidates.find_of(records, touched, also, limits)
-    if found.grown:
+    found = nearby.find(records, touched, also, model, limits, linkage.REVIEW_BITS)
+    if found is None:
         return None
-    among = records.only(rows)
-    bits = linkage.weighed(among, found, model, known.among(rows) if known else None).bits
-    near = linkage.told(bits)
-    return rows[np.concatenate([found.left[near], found.right[near]])]
+    candidates, among = found
+    rows = among.rows
+    weighed = linkage.weighed(among, candidates, model, known.among(rows) if known else None)
+    told = np.flatnonzero(linkage.told(weighed.bits))
+    return weighed.only(told, rows[weighed.left[told]], rows[weighed.right[told]])
 
 
 def _reached(start: np.ndarray, left: np.ndarray, right: np.ndarray) -> Few:
@@ -137,15 +141,68 @@ def _reached(start: np.ndarray, left: np.ndarray, right: np.ndarray) -> Few:
     return found
 
 
-def _in_order(clusters: pa.Table) -> pa.Table:
-    """By record id: a table of the lake may be read in another order than it was written in."""
-    return clusters if _texts(clusters, "record_id").is_sorted() else clusters.sort_by("record_id")
+def _named(records: Records, pairs: pa.Table, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Some of the `pairs` by rows of records in order of their ids."""
+    left, right = (records.ids.search_sorted(_texts(pairs, s).gather(at)) for s in ("left", "right"))
+    return left.cast(pl.Int64).to_numpy(), right.cast(pl.Int64).to_numpy()
 
 
-def _merged(before: pa.Table, without: np.ndarray, anew: pa.Table, by: str) -> pa.Table:
-    """The rows of a table but for some, and other rows; all three are in order of a column, in which no row
-    that stays is like a new one."""
-    at = _texts(before, by).search_sorted(_texts(anew, by), side="left").cast(pl.Int64).to_numpy()
+def _numbered(records: Records, weighed: linkage.Weighed) -> linkage.Weighed:
+    """The same pairs by rows of some records, which hold all theirs, and not by rows of the table."""
+    rows = records.rows
+    by_row = rows.argsort()
+    left, right = (by_row[np.searchsorted(rows, s, sorter=by_row)] for s in (weighed.left, weighed.right))
+    return weighed.only(np.arange(len(left)), left, right)
+
+
+def _anew(
+    records: Records,
+    stay: tuple[np.ndarray, np.ndarray],
+    near: linkage.Weighed,
+    limits: Limits,
+    decided: list[dict[str, Any]] | None,
+) -> tuple[pa.Table, np.ndarray]:
+    """Decide about records that hang together over no others: their pairs (`linkage.scored`), and of each
+    the row of its cluster (`linkage.decide`). `stay`: pairs that were told before, and of which neither
+    record changed; `near`: those of a record that did.
+
+    Most records stand alone, or in one pair of `near`, of which all is known. Of three and more those pairs
+    count too that are not told: they are compared again.
+    """
+    left, right = np.concatenate([stay[0], near.left]), np.concatenate([stay[1], near.right])
+    group = components(len(records), left, right)
+    more = np.bincount(group, minlength=len(records)) > 2
+    more[group[stay[0]]] = True
+    rows = np.flatnonzero(more[group])
+    some = records.only(rows)
+    known = decisions.known(some, decided) if decided else None
+    found = [(rows, linkage.weigh(some, near.model, known, limits))]
+    two = np.flatnonzero(~more[group[near.left]])
+    rows = np.sort(np.concatenate([near.left[two], near.right[two]]))
+    ends = (np.searchsorted(rows, side[two]) for side in (near.left, near.right))
+    found.append((rows, near.only(two, *ends)))
+    label, pairs = np.arange(len(records)), []
+    for rows, weighed in found:
+        some = records.only(rows)
+        status, row = linkage.decide(some, weighed)
+        label[rows] = rows[row]
+        pairs.append(linkage.scored(some, weighed, status))
+    return pa.concat_tables(pairs).sort_by([("left", "ascending"), ("right", "ascending")]), label
+
+
+def _in_order(clusters: pa.Table) -> tuple[pa.Table, pl.Series]:
+    """By record id, and the ids: a table of the lake may be read in another order than it was written."""
+    ids = _texts(clusters, "record_id")
+    if ids.is_sorted():
+        return clusters, ids
+    clusters = clusters.sort_by("record_id")
+    return clusters, _texts(clusters, "record_id")
+
+
+def _merged(before: pa.Table, by: pl.Series, without: np.ndarray, anew: pa.Table) -> pa.Table:
+    """The rows of a table but for some, and other rows; all three are in order of a column (`by`, and the
+    first of `anew`), in which no row that stays is like a new one."""
+    at = by.search_sorted(_texts(anew, anew.column_names[0]), side="left").cast(pl.Int64).to_numpy()
     rows = np.insert(np.arange(before.num_rows), at, before.num_rows + np.arange(len(at)))
     # each new row stands before the row that it is inserted at
     gone = without + np.searchsorted(at, without, side="right")

@@ -17,12 +17,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from leadhub.identity.linkage.comparison import spans, together
+from leadhub.identity.linkage.comparison import GRADES, grades, may_be, spans, together
 from leadhub.identity.linkage.schema import Field, LinkageSchema, Tier
 
 #: to start with, pairs of relatives for each pair of one person: a household of three in the same feeds
@@ -77,6 +78,35 @@ class Model:
         by_chance, by_family = self.rivals(schema, codes, rare, self._rare(rarity, INHERITED))
         return (np.log2(self.people) - np.log2(by_chance + by_family)).astype(np.float32)
 
+    def at_most(self, schema: LinkageSchema, several: Collection[str] = ()) -> Model:
+        """The model that weighs a pair of which only some is known as the heaviest that it may turn out to
+        be (`comparison.may_be`)."""
+        reached = {name: may_be(schema, name, self.tier, several) for name in schema.fields}
+        chance = {
+            name: tuple(float(np.array(self.chance[name])[row].max()) for row in rows)
+            for name, rows in reached.items()
+        }
+        return replace(
+            self,
+            chance=chance,
+            # a second explanation makes a pair no likelier
+            family={},
+            learnt_prior_bits=self.prior_bits,
+            together={} if self.family else self._together_at_most(schema, reached),
+        )
+
+    def _together_at_most(
+        self, schema: LinkageSchema, reached: dict[str, np.ndarray]
+    ) -> dict[str, tuple[float, ...]]:
+        found = {}
+        for pair, bits in self.together.items():
+            table = np.array(bits).reshape(GRADES, GRADES)
+            one, other = (_grades_reached(schema, f, self.tier, reached[f]) for f in pair.split("+"))
+            found[pair] = tuple(
+                float(table[np.ix_(a, b)].max(initial=-math.inf)) for a in one for b in other
+            )
+        return found
+
     def _rare(self, rarity: dict[str, np.ndarray], but: tuple[str, ...] = ()) -> np.ndarray | np.float32:
         told = (self.rarity.get(name, 0.0) * bits for name, bits in rarity.items() if name not in but)
         return sum(told, np.float32(0))
@@ -99,6 +129,12 @@ class Model:
 
     def facts(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _grades_reached(schema: LinkageSchema, name: str, tier: Tier, reached: np.ndarray) -> list[np.ndarray]:
+    """By grade: those that a code of this grade may turn out to have."""
+    of = grades(schema.fields[name], tier)
+    return [np.unique(of[reached[of == grade].any(axis=0)]) for grade in range(GRADES)]
 
 
 def from_facts(facts: dict[str, Any]) -> Model:

@@ -42,6 +42,11 @@ class Records:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Of each record, its row in the table."""
+        return np.arange(len(self)) if self.order is None else self.order
+
     def may_be_one(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """False for two records of a feed that holds each person once."""
         one = self._once[left]
@@ -75,7 +80,7 @@ class Records:
             alone=self.alone[rows],
             order=rows if self.order is None else self.order[rows],
             apart=None if self.apart is None else self.apart[rows],
-            parts={},
+            parts={name: words[rows] for name, words in self.parts.items()},
         )
         return some.read()
 
@@ -91,19 +96,27 @@ class Records:
         """uint64 a record."""
         return self.column(NYSID)
 
+    def several(self, part: str) -> Neighbours | Lists:
+        """Tier `fields`: what records share of a part with several values."""
+        if part not in self._several:
+            find = neighbours.find if len(self) == self.table.num_rows else neighbours.lists
+            self._several[part] = find(self.columns.get(f"p_{part}"), self.rows, self.apart)
+        return self._several[part]
+
     @cached_property
-    def several(self) -> dict[str, Neighbours | Lists]:
-        """Tier `fields`: what records share of the parts with several values."""
-        many = [f"p_{name}" for name, part in self.schema.parts.items() if part.many]
-        order = np.arange(len(self)) if self.order is None else self.order
-        find = neighbours.find if len(self) == self.table.num_rows else neighbours.lists
-        there = set(self.table.column_names)
-        return {name: find(self.table[name] if name in there else None, order, self.apart) for name in many}
+    def _several(self) -> dict[str, Neighbours | Lists]:
+        return {}
+
+    @cached_property
+    def columns(self) -> dict[str, pa.ChunkedArray]:
+        """The table's, by name: to look one up there takes longer than to read a few of its words. Tables
+        tokenised before a key existed do not have its column."""
+        return dict(zip(self.table.column_names, self.table.columns))
 
     def compared(self) -> Records:
         """The records without their tokens, which are most of what they take: once pairs are weighed,
         nothing asks for them."""
-        kept = [NYSID] if NYSID in self.table.column_names else []
+        kept = [NYSID] if NYSID in self.columns else []
         return replace(self, table=self.table.select(kept), parts={})
 
     @property
@@ -112,7 +125,7 @@ class Records:
         weighed = (field.rare for field in self.schema.fields.values())
         return tuple(part for part in weighed if part) if self.tier == "fields" else ()
 
-    @property
+    @cached_property
     def key_names(self) -> tuple[str, ...]:
         """What records may be brought together by."""
         keys = self.schema.candidate_keys if self.tier == "fields" else self.schema.match_keys
@@ -121,7 +134,7 @@ class Records:
     def key(self, name: str) -> np.ndarray:
         """A match key's token: stored, or in tier `fields` put together from the parts'."""
         columns = [self.column(c) for c in self.columns_of(name)]
-        return columns[0] if self.stored(name) else combined(columns)
+        return columns[0] if len(columns) == 1 else combined(columns)
 
     def columns_of(self, key: str) -> list[str]:
         """The token columns that a match key is made of."""
@@ -129,18 +142,13 @@ class Records:
             return [NYSID]
         return [f"k_{key}"] if self.tier == "tokens" else [f"p_{part}" for part in key.split("+")]
 
-    def stored(self, key: str) -> bool:
-        """Whether a match key's token is a column, and not put together."""
-        return self.tier == "tokens" or key == "nysid"
-
     def column(self, name: str) -> np.ndarray:
         """A token column, uint64 a record."""
         if name in self.parts:
             return self.parts[name]
-        if name not in self.table.column_names:
-            # tables tokenised before a key existed do not have its column
+        if name not in self.columns:
             return np.zeros(len(self), dtype=np.uint64)
-        column = self.table.column(name).cast(pa.uint64())
+        column = as_words(self.columns[name])
         words = _whole(column) if self.order is None else self._ordered(column)
         return words if self.apart is None else np.where(words == NULL, NULL, words ^ self.apart)
 
@@ -168,7 +176,7 @@ class Records:
 
 
 def combined(columns: list[np.ndarray]) -> np.ndarray:
-    """One word of several columns' words, NULL where one of them is."""
+    """One word of two columns' words or more, NULL where one of them is."""
     mixed = mix(columns, np.empty(len(columns[0]), dtype=np.uint64))
     for column in columns:
         mixed[column == NULL] = NULL
@@ -176,11 +184,11 @@ def combined(columns: list[np.ndarray]) -> np.ndarray:
 
 
 def mix(columns: list[np.ndarray], out: np.ndarray) -> np.ndarray:
-    """The same, in `out`, whatever is missing."""
-    np.multiply(columns[0], np.uint64(_ODD), out=out)
-    for i, column in enumerate(columns[1:], 1):
-        # the parts' tokens are uniform already: odd multiples keep their sums apart
-        out += column * np.uint64((_ODD * (2 * i + 1)) & _WORD)
+    """The same, in `out`, whatever is missing. Tokens are uniform, and each part's are made with a key of
+    its own: sums of them meet no sooner than they do."""
+    np.add(columns[0], columns[1], out=out)
+    for column in columns[2:]:
+        out += column
     return out
 
 
@@ -262,6 +270,11 @@ def apart(markers: list[str]) -> np.ndarray | None:
 def _rising(order: np.ndarray) -> bool:
     """Whether the rows stand in order already (`order` is a permutation)."""
     return not len(order) or bool((order[1:] > order[:-1]).all())
+
+
+def as_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of a key that no record has may be of another type."""
+    return column if column.type == pa.uint64() else column.cast(pa.uint64())
 
 
 def _whole(column: pa.ChunkedArray) -> np.ndarray:

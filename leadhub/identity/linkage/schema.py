@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Collection
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
@@ -155,6 +156,7 @@ class LinkageSchema(Facts):
         strange = sorted({f for pair in self.together for f in pair} - set(self.fields))
         if strange:
             raise ValueError(f"[together] names unknown fields {strange}")
+        self._check_several()
         many = sorted(
             {p for k in (*self.match_keys, *self.candidate_keys) for p in k if self.parts[p].many}
         )
@@ -174,6 +176,33 @@ class LinkageSchema(Facts):
                     "public; add a part"
                 )
         return self
+
+    def several(self, field: str, level: str) -> set[str]:
+        """Parts with several values that a level rests on."""
+        equal = self.fields[field].levels[level].equal
+        return {part for parts in equal for part in parts if self.parts[part].many}
+
+    def with_several(self, field: str, but: Collection[str] = ()) -> list[str]:
+        """A field's levels that rest on parts with several values, other than some."""
+        return [level for level in self.fields[field].levels if self.several(field, level) - set(but)]
+
+    def _check_several(self) -> None:
+        """Parts with several values are looked at last, where a pair may be one person: until then it is to
+        be known which fields count, and by what frequency."""
+        for name, field in self.fields.items():
+            several = [part for part in field.known_by if self.parts[part].many]
+            if several:
+                raise ValueError(f"field [{name}] is known by {several}, which have several values")
+            if field.rare and next(iter(field.levels)) in self.with_several(name):
+                raise ValueError(f"field [{name}] weighs how rare a part with several values is")
+            for other, level in field.void_where.items():
+                stricter = [*self.fields[other].levels]
+                stricter = stricter[: stricter.index(level) + 1]
+                if set(stricter) & set(self.with_several(other)):
+                    raise ValueError(
+                        f"field [{name}] counts or not by level [{other}.{level}], which parts with "
+                        "several values can replace"
+                    )
 
     def _named_parts(self) -> list[tuple[str, tuple[str, ...]]]:
         named = [(f"part [{n}]", p.implies) for n, p in self.parts.items()]

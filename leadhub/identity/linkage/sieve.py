@@ -2,43 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 
-from leadhub.identity.linkage.records import Records, mix, raw, there
+from leadhub.identity.linkage.records import Records, as_words, mix, raw, there
 
 #: bits of a token that give way to the number of its record; the others are its block
 ROW_BITS = np.uint64(26)
-#: flags that stay in the processor's cache beside the words, and those of the bits below
-_FIRST, _SECOND = 17, 19
-_CHUNK = 1 << 15
+#: a flag for each beginning of a word, so many that one in 32 is up at most, as far as the processor's
+#: cache holds them
+_SPARSE, _FLAGS = 6, (16, 22)
+#: words whose flags are looked up together
+_CHUNK = 1 << 16
 _ALL = np.uint64(0)
 
 
 class Few:
     """A few words, each once (`words`, sorted); words are tokens or hashes, and so uniform. Of their bits,
-    `but` the lowest do not count: at most those that the flags leave."""
+    `but` the lowest do not count."""
 
     def __init__(self, words: np.ndarray, but: np.uint64 = _ALL):
         self._but = but
         self.words = distinct(words >> but << but)
-        self._first, self._second = (np.zeros(1 << bits, dtype=bool) for bits in (_FIRST, _SECOND))
-        self._first[_upper(self.words)] = True
-        self._second[_below(self.words)] = True
+        bits = len(self.words).bit_length()
+        self._flag = np.uint64(64 - min(_FLAGS[1], max(_FLAGS[0], bits + _SPARSE)))
+        self._up = np.zeros(1 << (64 - int(self._flag)), dtype=bool)
+        self._up[_places(self.words, self._flag)] = True
+        # where the words of each beginning stand, of which few have two
+        self._beginning = np.uint64(64 - (bits + 2))
+        sizes = np.bincount(_places(self.words, self._beginning), minlength=1 << (bits + 2))
+        self._begun = np.cumsum(sizes) - sizes
+        self._ended = np.append(self.words, ~_ALL)
 
     def among(self, words: np.ndarray) -> np.ndarray:
         """Places of those of many words that are among the few, rising."""
-        found = [np.zeros(0, dtype=np.int64)]
-        found += [self._in(words[at : at + _CHUNK]) + at for at in range(0, len(words), _CHUNK)]
-        return np.concatenate(found)
+        return self.met(words)[0]
 
-    def _in(self, words: np.ndarray) -> np.ndarray:
-        at = np.flatnonzero(self._first[_upper(words)])
-        few = words[at]
-        likely = self._second[_below(few)]
-        at, few = at[likely], few[likely] >> self._but << self._but
-        place = np.searchsorted(self.words, few)
-        return at[self.words[np.minimum(place, len(self.words) - 1)] == few] if len(few) else at
+    def met(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and which of `words` each is."""
+        found = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
+        for begin in range(0, len(words), _CHUNK):
+            at, which = self._met(words[begin : begin + _CHUNK])
+            found.append((at + begin, which))
+        at, which = map(np.concatenate, zip(*found))
+        return at, which
+
+    def _met(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        at = np.flatnonzero(self._up[_places(words, self._flag)])
+        likely = words[at] >> self._but << self._but
+        which = self._begun[_places(likely, self._beginning)]
+        there = self._ended[which]
+        late = np.flatnonzero(there < likely)
+        while len(late):
+            which[late] += 1
+            there[late] = self._ended[which[late]]
+            late = late[there[late] < likely[late]]
+        same = (there == likely) & (which < len(self.words))
+        return at[same], which[same]
 
 
 def distinct(words: np.ndarray) -> np.ndarray:
@@ -47,31 +69,35 @@ def distinct(words: np.ndarray) -> np.ndarray:
     return words[np.concatenate([[True], words[1:] != words[:-1]])] if len(words) else words
 
 
-def _upper(words: np.ndarray) -> np.ndarray:
-    return (words >> np.uint64(64 - _FIRST)).view(np.int64)
-
-
-def _below(words: np.ndarray) -> np.ndarray:
-    return (words << np.uint64(_FIRST) >> np.uint64(64 - _SECOND)).view(np.int64)
+def _places(words: np.ndarray, shift: np.uint64) -> np.ndarray:
+    return (words >> shift).view(np.int64)
 
 
 def meeting(records: Records, asked: np.ndarray, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Blocks and rows of the records (as they lie) that stand in one of the blocks `asked` for."""
+    """Rows of the records (as they lie) that stand in one of the blocks `asked` for (sorted, each once),
+    and which of them."""
     few = Few(asked << ROW_BITS, but=ROW_BITS)
-    blocks, rows = [np.zeros(0, dtype=np.uint64)], [np.zeros(0, dtype=np.int64)]
+    found = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
+    if len(asked):
+        for begun, columns, words in _passed(records, key):
+            at, which = few.met(words)
+            known = np.logical_and.reduce([there(column, at) for column in columns])
+            found.append((at[known] + begun, which[known]))
+    rows, which = map(np.concatenate, zip(*found))
+    return rows, which
+
+
+def _passed(records: Records, key: str) -> Iterator[tuple[int, list[pa.Array], np.ndarray]]:
+    """The first row of each piece of the records, its columns that a key is made of, and the key's tokens;
+    where a column is null, they may be any."""
     names = records.columns_of(key)
-    if len(few.words) and set(names) <= set(records.table.column_names):
-        columns = pa.table({name: records.table.column(name).cast(pa.uint64()) for name in names})
-        begun, mixed = 0, np.empty(_CHUNK, dtype=np.uint64)
-        for batch in columns.to_batches(max_chunksize=_CHUNK):
-            words = [raw(column) for column in batch.columns]
-            if records.apart is not None:
-                words = [each ^ records.apart[begun : begun + len(batch)] for each in words]
-            one = words[0] if records.stored(key) else mix(words, mixed[: len(batch)])
-            at = few.among(one)
-            for column in batch.columns:
-                at = at[there(column, at).view(bool)]
-            blocks.append(one[at] >> ROW_BITS)
-            rows.append(at + begun)
-            begun += len(batch)
-    return np.concatenate(blocks), np.concatenate(rows)
+    if not set(names) <= set(records.columns):
+        return
+    begun, room = 0, np.empty(_CHUNK, dtype=np.uint64)
+    columns = pa.table({name: as_words(records.columns[name]) for name in names})
+    for batch in columns.to_batches(max_chunksize=_CHUNK):
+        words = [raw(column) for column in batch.columns]
+        if records.apart is not None:
+            words = [each ^ records.apart[begun : begun + len(batch)] for each in words]
+        yield begun, batch.columns, words[0] if len(words) == 1 else mix(words, room[: len(batch)])
+        begun += len(batch)

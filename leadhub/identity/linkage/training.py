@@ -166,9 +166,13 @@ def rarity(
     found = {}
     for field, codes in zip(records.schema.fields.values(), compared.codes):
         if field.rare:
-            bits = limits.value_bits(field.rare, records.column(f"p_{field.rare}"))
-            exact = codes == len(field.names) - 1
-            found[field.rare] = np.where(exact, bits[left], np.float32(0))
+            tokens, exact = records.column(f"p_{field.rare}"), np.flatnonzero(codes == len(field.names) - 1)
+            bits = np.zeros(len(left), dtype=np.float32)
+            if len(exact) < len(records):
+                bits[exact] = limits.value_bits(field.rare, tokens[left[exact]])
+            else:
+                bits[exact] = limits.value_bits(field.rare, tokens)[left[exact]]
+            found[field.rare] = bits
     return found
 
 
