@@ -38,8 +38,13 @@ UNREAD = ("feed", "table", "record_id", "da_case_no", *_NUMBERS, "opened_on")
 
 def in_force(orders: pl.DataFrame, day: date) -> pl.DataFrame:
     """The orders that count on `day`."""
-    vacated = (pl.col("vacated_on") <= day).fill_null(value=False)
-    return orders.filter((pl.col("effective_on") <= day) & ~vacated)
+    ended = (pl.col("vacated_on") <= day).fill_null(value=False)
+    return orders.filter((pl.col("effective_on") <= day) & ~ended)
+
+
+def vacated(orders: pl.DataFrame, day: date) -> pl.DataFrame:
+    """feed, order_id of the orders that the office has taken back by `day`."""
+    return orders.filter(pl.col("vacated_on") <= day).select("feed", "order_id")
 
 
 def seals(frames: Frames) -> pl.DataFrame:
@@ -58,8 +63,8 @@ def seals(frames: Frames) -> pl.DataFrame:
         .with_columns(pl.coalesce(n, f"{n}_of_case") for n in _NUMBERS)
         .with_columns(pl.col("charge_seq").cast(pl.String), sealed_under="seal_type")
     )
-    vacated = orders.filter(pl.col("vacated_on") <= frames.night).select("feed", "order_id")
-    known = frames["seals"].join(vacated, on=["feed", "order_id"], how="anti")
+    taken_back = vacated(orders, frames.night)
+    known = frames["seals"].join(taken_back, on=["feed", "order_id"], how="anti")
     every = pl.concat([part.select(COLUMNS) for part in (disposed, ordered, known)])
     return (
         _both_numbers(every, frames["police.arrests"])

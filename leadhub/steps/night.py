@@ -101,12 +101,16 @@ def _keep(site: Site, night: str, told: Inputs, found: Casework) -> None:
 
     from leadhub.casework import outcomes
     from leadhub.casework.frames import Frames
+    from leadhub.casework.seals import vacated
 
     if "consents" in told.provider:
         lines, episodes = told.provider["consents"], told.provider.get("episodes")
         over = consent_ends.over(lines, date.fromisoformat(night), episodes, found.justice_events)
         past_consents.remember(site, night, over)
     new = seals.remember(site, night, found.seals)
+    if "seal_orders" in told.da:
+        orders = pl.DataFrame(pl.from_arrow(told.da["seal_orders"]))
+        seals.vacate(site, night, vacated(orders, date.fromisoformat(night)))
     if new:
         named = [{name: seal[name] for name in _CASE} for seal in new]
         cases = pl.DataFrame(named, schema=dict.fromkeys(_CASE, pl.String)).drop_nulls()

@@ -4,6 +4,7 @@
 
     var/seals/<night>.json      seals first stated that night: ids and numbers as keyed tokens
     var/seals/lifted/<n>.json   a steward's word that a seal was entered by mistake
+    var/seals/vacated/<night>.json  seals by orders that the office said that night are vacated
     var/seals/rotated/          every rotation of keys: ids here may be of the newest version
     var/seals/outcomes/         how many sealed cases had ended how; nobody is named, no night told apart
     var/seals/consents/         consents that are over (`past_consents`)
@@ -38,11 +39,16 @@ def _lifted(site: Site) -> list[dict[str, Any]]:
     return [files.read_json(path) for path in files.found(_folder(site) / "lifted", "*.json")]
 
 
+def _vacated(site: Site) -> list[dict[str, Any]]:
+    nights = [files.read_json(path) for path in files.found(_folder(site) / "vacated", "*.json")]
+    return [seal for night in nights for seal in night["seals"]]
+
+
 def known(site: Site) -> list[dict[str, Any]]:
     """Every seal that stands, the oldest first: `COLUMNS`, night, seal (its id)."""
     nights = [files.read_json(path) for path in files.found(_folder(site), "*.json")]
     every = [seal for night in nights for seal in night["seals"]]
-    gone = {(lift["seal"], lift["night"]) for lift in _lifted(site)}
+    gone = {(ended["seal"], ended["night"]) for ended in (*_lifted(site), *_vacated(site))}
     standing = [s for s in every if (s["seal"], s["night"]) not in gone]
     current = tables.brought_up(site, "seal_orders", standing, COLUMNS)
     return [s | ids for s, ids in zip(standing, current, strict=True)]
@@ -61,6 +67,16 @@ def remember(site: Site, night: str, found: pa.Table) -> list[dict[str, Any]]:
         named = [{"seal": _id(s), "night": night, **s} for s in new]
         files.write_json(_folder(site) / f"{night}.json", {"night": night, "seals": named})
     return new
+
+
+def vacate(site: Site, night: str, orders: pl.DataFrame) -> None:
+    """The seals by these orders (feed, order_id) stand no longer, also once the office drops the rows that
+    say so. Sealed anew, it is another seal. Run again, the same."""
+    named = set(orders.select("feed", "order_id").rows())
+    ended = [s for s in known(site) if s["night"] < night and (s["feed"], s["order_id"]) in named]
+    if ended:
+        told = [{"seal": s["seal"], "night": s["night"]} for s in ended]
+        files.write_json(_folder(site) / "vacated" / f"{night}.json", {"night": night, "seals": told})
 
 
 def count(site: Site, night: str, counted: pl.DataFrame) -> None:

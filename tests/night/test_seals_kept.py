@@ -225,6 +225,7 @@ def test_t1_an_order_takes_rows_back_and_its_loss_does_not_bring_them_again(nigh
     loaded(nights, 1, ordering(*chosen, mistyped, vacatedDate="2026-11-20"))
     assert nights.run(4) == 0
     assert {*chosen, mistyped} <= delivered(nights, 4)["district_attorney"], "by the office's own word"
+    assert not {s["da_case_no"] for s in seals.known(open_of(nights))} & set(chosen), "nor is it remembered"
     nights.restore()
     loaded(nights, 1)
 
