@@ -218,6 +218,32 @@ def test_an_error_in_a_schema_file_names_file_and_place(tmp_path):
     assert error.value.reason == "linkage_schema_invalid"
 
 
+def fields_with(**changed):
+    """The fields of the schema, some of them changed."""
+    fields = person().model_dump()["fields"]
+    return {name: {**facts, **changed.get(name, {})} for name, facts in fields.items()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"first": {"void_where": {"nobody": "exact"}}}, r"first.*nobody.*no earlier field"),
+        ({"last": {"unless_known": "dob"}}, r"last.*dob.*no earlier field"),
+        ({"first": {"void_where": {"last": "never"}}}, r"last\.never.*no level"),
+        ({"last": {"rare": "first"}}, r"last.*first.*need not be equal"),
+    ],
+)
+def test_a_field_rests_on_what_is_compared_before_it(changed, says):
+    with pytest.raises(ValueError, match=says):
+        schema_with(fields=fields_with(**changed))
+
+
+def test_more_candidate_keys_than_can_be_numbered_are_refused():
+    key = person().candidate_keys[0]
+    with pytest.raises(ValueError, match="254 candidate keys"):
+        schema_with(candidate_keys=[key] * 254)
+
+
 def test_shared_ids_are_equal_however_they_are_written_and_differ_by_kind(keys):
     values = pa.array(["a-12/3", "A123", None, "--"])
     made = tokens.shared_id_token(values, "arrest_no", keys).to_pylist()

@@ -86,8 +86,11 @@ def may_be(schema: LinkageSchema, name: str, tier: Tier, several: Collection[str
     low = np.array([loosest for loosest, _ in spans(field, tier)])
     if tier == "tokens":
         reached = low[:, None] == low
-        # a field that does not count beside another
+        # a field that does not count beside another; nor may that one, which is not known yet
         reached[:, UNKNOWN] = True
+        beside = [schema.fields[f] for f in (field.unless_known, *field.void_where) if f]
+        if any(f.unless_known or f.void_where for f in beside):
+            reached[UNKNOWN] = True
         return reached
     reached = np.eye(len(field.names), dtype=bool)
     for level in schema.with_several(name, several):

@@ -25,7 +25,7 @@ from leadhub.identity.linkage.schema import DIFFER
 from leadhub.identity.linkage.sieve import ROW_BITS
 
 _THREADS = 2
-#: low bits of a word that hold the number of a key; of a pair that was given, none
+#: low bits of a word that hold a key's number (`schema.MOST_CANDIDATES`); of a pair that was given, none
 _KEY_BITS = np.uint64(8)
 _GIVEN = 255
 _WORD = 64
@@ -127,14 +127,16 @@ class _Few:
         self.left_out[key][blocks.rows] = np.repeat(sizes > cap, blocks.size)
         asked = np.flatnonzero(sizes <= cap)
         rows, which = sieve.meeting(self.records, blocks.block[asked], name)
-        grown = np.bincount(which, minlength=1).max() > max(cap, candidates.MOST_RECORDS)
+        if np.bincount(which, minlength=1).max() > max(cap, candidates.MOST_RECORDS):
+            # its pairs are too many to be written down, and nobody will look at them
+            return np.zeros(0, dtype=np.uint64), True
         size, start = blocks.size[asked[which]], blocks.start[asked[which]]
         within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
         one, row = blocks.rows[np.repeat(start, size) + within], np.repeat(rows, size)
         own = self.of[one]
         # of two of the few, the later one has the pair
         apt = self.records.may_be_one(own, row) & ~(self.wanted[row] & (row >= own))
-        return self._packed(one[apt], row[apt], key), bool(grown)
+        return self._packed(one[apt], row[apt], key), False
 
     def given(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Pairs by rows, left < right, packed."""

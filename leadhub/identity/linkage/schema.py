@@ -45,6 +45,8 @@ UNLISTED_BITS = {"last_name": 15.0, "first_name": 14.0, "middle_name": 14.0}
 UNKNOWN, DIFFER = 0, 1
 #: which keys two records share is one machine word
 MOST_KEYS = 128
+#: so many candidate keys, and one for NYSIDs, have numbers of one byte (`nearby`)
+MOST_CANDIDATES = 253
 
 #: kinds that say the same: their bits do not add up
 _SAME_SOURCE = {"birth_year": "date_of_birth", "city": "zip", "street_side": "zip"}
@@ -156,6 +158,7 @@ class LinkageSchema(Facts):
         strange = sorted({f for pair in self.together for f in pair} - set(self.fields))
         if strange:
             raise ValueError(f"[together] names unknown fields {strange}")
+        self._check_beside()
         self._check_several()
         many = sorted(
             {p for k in (*self.match_keys, *self.candidate_keys) for p in k if self.parts[p].many}
@@ -164,6 +167,10 @@ class LinkageSchema(Facts):
             raise ValueError(f"has keys with parts {many}, which have several values; use them in levels")
         if len(self.match_keys) > MOST_KEYS:
             raise ValueError(f"has {len(self.match_keys)} match keys; at most {MOST_KEYS} can be compared")
+        if len(self.candidate_keys) > MOST_CANDIDATES:
+            raise ValueError(
+                f"has {len(self.candidate_keys)} candidate keys; at most {MOST_CANDIDATES} can be looked at"
+            )
         for key in self.match_keys:
             if self.most_bits(key) < self.least_bits:
                 raise ValueError(
@@ -186,6 +193,20 @@ class LinkageSchema(Facts):
         """A field's levels that rest on parts with several values, other than some."""
         return [level for level in self.fields[field].levels if self.several(field, level) - set(but)]
 
+    def _check_beside(self) -> None:
+        """A field counts, or not, by fields that are compared before it."""
+        before: list[str] = []
+        for name, field in self.fields.items():
+            for other in filter(None, (field.unless_known, *field.void_where)):
+                if other not in before:
+                    raise ValueError(
+                        f"field [{name}] counts or not by [{other}], which is no earlier field"
+                    )
+                level = field.void_where.get(other)
+                if level is not None and level not in self.fields[other].levels:
+                    raise ValueError(f"field [{name}] names [{other}.{level}], which is no level")
+            before.append(name)
+
     def _check_several(self) -> None:
         """Parts with several values are looked at last, where a pair may be one person: until then it is to
         be known which fields count, and by what frequency."""
@@ -193,8 +214,11 @@ class LinkageSchema(Facts):
             several = [part for part in field.known_by if self.parts[part].many]
             if several:
                 raise ValueError(f"field [{name}] is known by {several}, which have several values")
-            if field.rare and next(iter(field.levels)) in self.with_several(name):
-                raise ValueError(f"field [{name}] weighs how rare a part with several values is")
+            if field.rare and (self.parts[field.rare].many or not self._rests_on(field, field.rare)):
+                raise ValueError(
+                    f"field [{name}] weighs how rare [{field.rare}] is, which has several values, or need "
+                    "not be equal at its strictest level"
+                )
             for other, level in field.void_where.items():
                 stricter = [*self.fields[other].levels]
                 stricter = stricter[: stricter.index(level) + 1]
@@ -203,6 +227,14 @@ class LinkageSchema(Facts):
                         f"field [{name}] counts or not by level [{other}.{level}], which parts with "
                         "several values can replace"
                     )
+
+    def _rests_on(self, field: Field, part: str) -> bool:
+        """Whether a part is equal wherever the field stands at its strictest level."""
+        strictest = next(iter(field.levels.values()))
+        return all(
+            part in {*parts, *(i for p in parts for i in self.parts[p].implies)}
+            for parts in strictest.equal
+        )
 
     def _named_parts(self) -> list[tuple[str, tuple[str, ...]]]:
         named = [(f"part [{n}]", p.implies) for n, p in self.parts.items()]

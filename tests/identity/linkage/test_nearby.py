@@ -79,6 +79,30 @@ def test_all_pairs_of_a_few_that_reach_the_bits_are_found_and_those_given(tier, 
         assert len(pairs) < theirs.sum()
 
 
+def test_of_a_block_that_has_grown_no_pair_is_written_down(monkeypatch):
+    model, held = county.frozen("fields")
+    table = county.table("fields", dict.fromkeys(county.versions("fields")[0]["record_id"].to_list(), 0))
+    records = as_they_lie(table, county.ONE, person(), "fields")
+    monkeypatch.setattr(nearby.candidates, "MOST_RECORDS", 1)
+    grown = replace(held, caps=dict.fromkeys(held.caps, 1), blocks={})
+    few = nearby._Few(records, np.arange(len(records)), grown)
+    met = [few.meet(key) for key in range(len(records.key_names))]
+    assert any(too_large for _, too_large in met)
+    assert all(len(pairs) == 0 for pairs, too_large in met if too_large)
+    assert nearby.find(records, np.arange(len(records)), None, model, grown, linkage.REVIEW_BITS) is None
+
+
+def test_a_field_beside_one_that_may_not_count_may_count():
+    schema = person().seen_in("tokens")
+    first = next(n for n, f in schema.fields.items() if f.void_where)
+    late = schema.fields["birth_place" if "birth_place" in schema.fields else "sex"]
+    chain = schema.model_copy(
+        update={"fields": {**schema.fields, "late": late.model_copy(update={"unless_known": first})}}
+    )
+    assert may_be(chain, "late", "tokens")[0].all(), "the other may turn out void"
+    assert not may_be(schema, first, "tokens")[0].all()
+
+
 @given(WORDS, WORDS, st.sampled_from([0, 26]))
 def test_which_of_many_words_are_among_a_few(few, many, but):
     many = np.array(many + few[::2], dtype=np.uint64)
