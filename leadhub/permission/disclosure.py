@@ -88,6 +88,10 @@ def _most_covering(active: pl.DataFrame) -> pl.DataFrame:
     return ranked.unique(by, keep="first", maintain_order=True)
 
 
+#: the columns of the providers' clients that are read here, where no provider is left
+NO_CLIENTS = pa.schema([(name, pa.string()) for name in ("record_id", *_CLIENT)]).empty_table()
+
+
 def own_clients(
     clients: pa.Table,
     crosswalk: pa.Table,

@@ -91,7 +91,7 @@ def preview(site: Site, agreement_id: str, night: str) -> Receipt:
     licence = licensed.prepare(site, agreement_id, night)
     licensed.check(site, licence)
     asked = terms.of(site, licence.agreement, licence.frame)
-    before, now = approved(site, agreement_id), standing(site, agreement_id, asked)
+    before, now = _before(site, agreement_id), standing(site, agreement_id, asked)
     held = _store(site, agreement_id).latest()
     shown = approval.preview(
         licence.package,
@@ -111,6 +111,16 @@ def preview(site: Site, agreement_id: str, night: str) -> Receipt:
     }
 
 
+def _before(site: Site, agreement_id: str) -> Approved | None:
+    """As `approved`; where that cannot be read back all is shown as new: who answers keeps it again."""
+    try:
+        return approved(site, agreement_id)
+    except TerminalError as error:
+        if error.reason != "agreement_invalid":
+            raise
+        return None
+
+
 def answer(
     site: Site,
     agreement_id: str,
@@ -120,7 +130,8 @@ def answer(
     preview_sha256: str | None = None,
     subject_sha256: str | None = None,
 ) -> Receipt:
-    """One person's answer, into the partner's ledger. The same answer again is one answer.
+    """One person's answer, into the partner's ledger. The same answer again is one answer, and
+    keeps what was approved where that was lost.
 
     `preview_sha256`, `subject_sha256`: what this person saw, and of which documents.
     Raises: TerminalError `approval_refused` (`approval.check_answer`), also where a document changed since
@@ -131,11 +142,13 @@ def answer(
         raise TerminalError("approval_refused", "a document changed since you looked; look again")
     now = standing(site, agreement_id, asked)
     said = {"proposed": now.proposed_by, "approved": now.approved_by}.get(role)
-    if now.state != role or said != by.strip():
+    again = now.state == role and said == by.strip()
+    if not again:
         approval.check_answer(now, role, by)
-        if role == "approved":
-            key = terms.certificate(site, site.agreement(agreement_id))
-            files.write_json(_kept(site, agreement_id, asked.subject), terms.kept(asked, key))
+    if role == "approved":
+        key = terms.certificate(site, site.agreement(agreement_id))
+        files.write_json(_kept(site, agreement_id, asked.subject), terms.kept(asked, key))
+    if not again:
         ledger.append(_store(site, agreement_id).chain, approval.entry(asked, role, by, preview_sha256))
     return {"agreement": agreement_id, "version": asked.version, "state": role, "by": by.strip()}
 
@@ -155,7 +168,7 @@ def approved(site: Site, agreement_id: str) -> Approved | None:
         raise TerminalError(
             "agreement_invalid",
             f"the facts of [{agreement_id}] that were approved last are not in ledger/approved, or not as "
-            "they were; restore them from a backup",
+            "they were; restore them from a backup, or let whoever approved last approve again",
         ) from None
 
 

@@ -62,7 +62,7 @@ def prepare(site: Site, agreement_id: str, night: str, approved: Approved | None
     manifest, facts = _night(site, night), dataset_facts(agreement)
     agreements.check_contract(agreement, facts)
     needs = gate.compiled(agreement, facts, approved.visible if approved else terms.visible(agreement))
-    active = _active(site, manifest, agreement, frame)
+    active = _active(site, manifest, agreement, frame, withdrawing=approved is not None)
     columns = _columns(agreement, facts)
     as_of = _as_of(manifest)
     package = Package(
@@ -99,18 +99,36 @@ def prepare(site: Site, agreement_id: str, night: str, approved: Approved | None
     return Licensed(agreement, frame, manifest, facts, active, package, identity, needs, stated)
 
 
-def _active(site: Site, manifest: dict[str, Any], agreement: Agreement, frame: Frame) -> pl.DataFrame:
-    """`consent.active` of this moment; empty where the agreement asks for no consent."""
+def _active(
+    site: Site, manifest: dict[str, Any], agreement: Agreement, frame: Frame, *, withdrawing: bool
+) -> pl.DataFrame:
+    """`consent.active` of this moment; empty where the agreement asks for no consent. Where no provider is
+    left nobody consents, and what was told on consents is withdrawn; nothing new is released.
+
+    Raises: TerminalError `night_incomplete`.
+    """
     if agreement.consent is None:
         return pl.DataFrame(schema=consent.ACTIVE)
     covered = frame.feeds(agreement)
+    told = {
+        name: _provider_tables(site, manifest, name, covered)
+        for name in ("consents", "clients", "episodes")
+    }
+    if told["consents"] is None or told["clients"] is None:
+        if withdrawing:
+            return pl.DataFrame(schema=consent.ACTIVE)
+        raise TerminalError(
+            "night_incomplete",
+            f"[{agreement.id}]: no provider under its sharing agreements has sent consents and clients; "
+            "nothing can be judged",
+        )
     return consent.active(
-        _provider_tables(site, manifest, "consents", covered),
-        _provider_tables(site, manifest, "clients", covered),
+        told["consents"],
+        told["clients"],
         agreement,
         at=clock.now(),
         time_zone=site.settings.time_zone,
-        episodes=_provider_tables(site, manifest, "episodes", covered),
+        episodes=told["episodes"],
         justice_events=site.lake.read("justice_events", manifest["tables"]["justice_events"]),
         doubted=doubts.consents(site, manifest["tables"]),
         past=past_consents.register(site),
@@ -140,20 +158,16 @@ def _night(site: Site, night: str) -> dict[str, Any]:
     return manifest
 
 
-def _provider_tables(site: Site, manifest: dict[str, Any], name: str, covered: Set[str]) -> pa.Table:
-    """A table over all provider feeds that a sharing agreement covers, with a `feed` column."""
+def _provider_tables(site: Site, manifest: dict[str, Any], name: str, covered: Set[str]) -> pa.Table | None:
+    """A table over all provider feeds that a sharing agreement covers, with a `feed` column; None where
+    none of them has it."""
     parts = []
     for feed_id, receipt in manifest["feeds"].items():
-        provider = feed_id in covered and site.feeds[feed_id].contract == "provider"
-        if provider and name in receipt["tables"]:
+        feed = site.feeds.get(feed_id) if feed_id in covered else None
+        if feed and feed.contract == "provider" and name in receipt["tables"]:
             table = tables.read(site, feed_id, name, receipt["tables"][name]["version"])
             parts.append(table.append_column("feed", pa.array([feed_id] * table.num_rows, pa.string())))
-    if not parts:
-        raise TerminalError(
-            "night_incomplete",
-            f"no provider under a sharing agreement has ever sent [{name}]; nothing can be judged",
-        )
-    return pa.concat_tables(parts)
+    return pa.concat_tables(parts) if parts else None
 
 
 def content(site: Site, licence: Licensed, *, kept: bool = True) -> Content:
@@ -172,8 +186,9 @@ def content(site: Site, licence: Licensed, *, kept: bool = True) -> Content:
     casework = Casework(**{t: site.lake.read(t, manifest["tables"][t]) for t in _CASEWORK})
     permitted = _permitted(site, licence, pl.DataFrame(pl.from_arrow(casework.statements)))
     own = [f for f, feed in site.feeds.items() if feed.agency == agreement.own_ids_of]
+    clients = _provider_tables(site, manifest, "clients", covered)
     own_clients = disclosure.own_clients(
-        _provider_tables(site, manifest, "clients", covered),
+        disclosure.NO_CLIENTS if clients is None else clients,
         site.lake.read("crosswalk", manifest["tables"]["crosswalk"]),
         site.lake.read("linkage_pairs", manifest["tables"]["linkage_pairs"]),
         active,

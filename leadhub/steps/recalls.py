@@ -16,17 +16,33 @@ from leadhub.release.store import Store
 from leadhub.steps import approvals
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
+from leadhub.steps.terms import Approved
 
 
 def _of_each(site: Site) -> Iterator[tuple[Agreement, list[Recall]]]:
-    """By what two people approved: nothing was delivered by anything else."""
-    for approved in (approvals.approved(site, name) for name in site.licences):
-        if approved is None:
+    """By what two people approved: nothing was delivered by anything else. Where that cannot be read back
+    the others go on, and stewards are told (`_unread`)."""
+    for name in site.licences:
+        approved = _approved(site, name)
+        if not isinstance(approved, Approved):
             continue
         agreement = approved.agreement
         chain = Store(site.settings.var, agreement.partner, agreement.dataset).chain
         found = recalls.recalls(agreement.partner, ledger.entries(chain))
         yield agreement, [r for r in found if r.dataset == agreement.dataset]
+
+
+def _approved(site: Site, name: str) -> Approved | TerminalError | None:
+    try:
+        return approvals.approved(site, name)
+    except TerminalError as error:
+        return error
+
+
+def _unread(site: Site) -> list[str]:
+    """Why what was approved cannot be read back, of each licence of which that is so."""
+    told = (_approved(site, name) for name in site.licences)
+    return [error.message for error in told if isinstance(error, TerminalError)]
 
 
 def listed(site: Site) -> list[dict[str, Any]]:
@@ -72,7 +88,7 @@ def collect(site: Site) -> Receipt:
     stays where it is, and is told of.
 
     Receipt: `taken`, `refused` (file and rule), `overdue` (partner/dataset/sequence), `abandoned`, `text`
-    for the stewards where something waits for them. Raises: TransientError.
+    for the stewards where something waits for them, or cannot be read. Raises: TransientError.
     """
     from connectors.sftp import Outbox
 
@@ -111,7 +127,7 @@ def collect(site: Site) -> Receipt:
         "refused": refused,
         "overdue": overdue,
         "abandoned": gone,
-        "text": _text(refused, overdue, kept, gone),
+        "text": "\n".join(filter(None, (_text(refused, overdue, kept, gone), *_unread(site)))),
     }
 
 

@@ -73,10 +73,12 @@ def vacate(site: Site, night: str, orders: pl.DataFrame) -> None:
     """The seals by these orders (feed, order_id) stand no longer, also once the office drops the rows that
     say so. Sealed anew, it is another seal. Run again, the same."""
     named = set(orders.select("feed", "order_id").rows())
-    ended = [s for s in known(site) if s["night"] < night and (s["feed"], s["order_id"]) in named]
+    ended = [s for s in known(site) if (s["feed"], s["order_id"]) in named]
     if ended:
-        told = [{"seal": s["seal"], "night": s["night"]} for s in ended]
-        files.write_json(_folder(site) / "vacated" / f"{night}.json", {"night": night, "seals": told})
+        path = _folder(site) / "vacated" / f"{night}.json"
+        before = files.read_json(path)["seals"] if path.exists() else []
+        told = [*before, *({"seal": s["seal"], "night": s["night"]} for s in ended)]
+        files.write_json(path, {"night": night, "seals": told})
 
 
 def count(site: Site, night: str, counted: pl.DataFrame) -> None:

@@ -249,7 +249,8 @@ def close(site: Site, feed_id: str, night: str) -> Receipt:
         else:
             status, reason = "stopped", held[0] if held else "night_incomplete"
         counts = _counts(validated)
-        kept = validated["quarantine"] if validated else None
+        # refused rows go with the tables that they were judged beside: what mends one is not applied yet
+        kept = validated["quarantine"] if validated and status == "complete" else None
         state = applied if status == "complete" and applied else base
         receipt: dict[str, Any] = {
             "status": status,

@@ -30,13 +30,15 @@ def brought_up(
     site: Site, name: str, rows: list[dict[str, Any]], columns: Iterable[str]
 ) -> list[dict[str, Any]]:
     """Text `columns` of rows that were taken from a table `name` of their `feed`, with ids of the newest
-    key version. A feed that is gone keeps what it has."""
+    key version. A feed that is gone, or has the table no longer, keeps what it has."""
     schema = pa.schema([(column, pa.string()) for column in columns])
     found = [{column: row[column] for column in schema.names} for row in rows]
     for feed in {row["feed"] for row in rows} & site.feeds.keys():
         places = [i for i, row in enumerate(rows) if row["feed"] == feed]
         held = pa.Table.from_pylist([found[i] for i in places], schema)
-        agency, facts = site.feeds[feed].agency, site.facts(site.feeds[feed])[name]
+        agency, facts = site.feeds[feed].agency, site.facts(site.feeds[feed]).get(name)
+        if facts is None:
+            continue
         current = rekeying.up_to_date(held, facts, agency=agency, keys=site.keys)
         for place, row in zip(places, current.to_pylist(), strict=True):
             found[place] = row

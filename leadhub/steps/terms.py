@@ -7,6 +7,7 @@ key. What is in none of them (a title, a citation of a policy) decides nothing a
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -110,7 +111,7 @@ def kept(terms: Terms, key: bytes | None) -> dict[str, Any]:
     """
     if fingerprint(terms) != (openpgp.fingerprint(key) if key else None):
         raise TerminalError("approval_refused", "the partner's key changed meanwhile; look again")
-    return {"documents": terms.documents, "key": key.decode() if key else None}
+    return {"documents": terms.documents, "key": base64.b64encode(key).decode() if key else None}
 
 
 def approved(told: Mapping[str, Any], subject: str) -> Approved:
@@ -130,7 +131,7 @@ def approved(told: Mapping[str, Any], subject: str) -> Approved:
         for name, said in facts.items()
         if name.startswith(_MEMORANDUM)
     }
-    key = told["key"].encode() if told["key"] else None
+    key = base64.b64decode(told["key"], validate=True) if told["key"] else None
     if fingerprint(asked) != (openpgp.fingerprint(key) if key else None):
         raise ValueError("another key than was approved")
     return Approved(asked, agreement, Frame(memoranda, sharing), list(facts[_SEALED]["open"]), key)

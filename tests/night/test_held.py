@@ -86,3 +86,15 @@ def test_f12_a_renamed_column_is_held_and_can_be_released(site, nights):
     assert not ingest.is_held(site, site.landing.find(FEED, drop_id))
     site.lake.forget_receipts(nights.night(1), FEED)
     assert ingest.land(site, FEED, nights.night(1))["drops"] == [drop_id], "it is judged again"
+
+
+def test_refused_rows_are_told_when_what_was_judged_beside_them_is_applied(site, nights):
+    """A corrected row clears its fault in `validate`; until it is applied the fault stands."""
+    night = nights.night(1)
+    ingest.land(site, FEED, night)
+    assert ingest.validate(site, FEED, night)["quarantine"]
+    assert state.close(site, FEED, night)["status"] == "stopped"
+    assert state.close(site, FEED, night)["quarantine"] is None
+    state.pseudonymise(site, FEED, night)
+    closed = state.close(site, FEED, night)
+    assert (closed["status"], bool(closed["quarantine"])) == ("complete", True)

@@ -13,7 +13,7 @@ from connectors.base import connection_from_environment
 from leadhub.cli import app
 from leadhub.foundation import ledger, openpgp
 from leadhub.foundation.errors import TerminalError
-from leadhub.foundation.settings import Settings
+from leadhub.foundation.settings import REPOSITORY, Settings
 from leadhub.release import accounting
 from leadhub.steps import approvals, publish
 from leadhub.steps.site import open_site
@@ -194,6 +194,25 @@ def test_t10_what_must_be_withdrawn_leaves_though_nothing_else_may(
     before = len(outbox(nights))
     nights.run(2, approved=False, agreements=folder)
     assert len(outbox(nights)) == before
+
+
+def test_t10_a_provider_that_has_gone_is_still_told_what_to_remove(nights, after, tmp_path):
+    """Its feed is no longer taken in, and no other speaks under its licence."""
+    nights.restore(after)
+    had = outbox(nights, "harbor_case_management")
+    feeds = tmp_path / "feeds"
+    shutil.copytree(REPOSITORY / "feeds", feeds)
+    (feeds / "harbor_case_management.yaml").unlink()
+    assert nights.run(2, feeds=feeds) == 1
+    [name] = sorted(set(outbox(nights, "harbor_case_management")) - set(had))
+    folder = nights.var / "sftp" / "harbor_case_management" / "outbox" / "client_justice_events" / name
+    told = json.loads((folder / "manifest.json").read_text())
+    assert (told["withdrawals_only"], told["rows"]) == (True, 0)
+    secret = nights.stage.agencies / "harbor_case_management" / "openpgp.pgp"
+    text = openpgp.decrypt((folder / "client_justice_events_changes.csv.pgp").read_bytes(), secret)
+    changes = pl.read_csv(text, infer_schema=False)
+    assert changes.height > 2
+    assert set(changes["op"]) == {"withdraw"}
 
 
 def test_one_person_s_edit_sends_no_list_of_who_was_spoken_of(nights, after, tmp_path):

@@ -10,7 +10,7 @@ from leadhub.foundation import keys as key_ring
 from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing, tokens
 from leadhub.permission.consent_ends import DISPOSITION, PAST
-from leadhub.steps import past_consents
+from leadhub.steps import past_consents, tables
 from leadhub.steps.site import Site
 
 HARBOR, AT = "harbor_case_management", datetime(2026, 11, 1, 9, tzinfo=UTC)
@@ -69,3 +69,8 @@ def test_the_register_outlives_a_rotation_of_the_key_of_ids(site):
     assert anew["docket_no_token"].to_list() != lines(site, before)["docket_no_token"].to_list()
     assert past_consents.register(later).equals(anew)
     assert past_consents.remember(later, "2026-11-03", anew) == 0, "each line once"
+
+
+def test_a_feed_that_has_the_table_no_longer_keeps_what_it_has(site):
+    said = [{"feed": HARBOR, "order_id": "s1:x"}]
+    assert tables.brought_up(site, "seal_orders", said, ("feed", "order_id")) == said

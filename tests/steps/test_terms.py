@@ -1,5 +1,6 @@
 """What two people approve: which edit asks whom, and what is left of it for withdrawals."""
 
+import base64
 import json
 import re
 import shutil
@@ -13,7 +14,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import REPOSITORY, Settings
 from leadhub.permission import consent
 from leadhub.release import approval
-from leadhub.steps import approvals, terms
+from leadhub.steps import approvals, recalls, terms
 from leadhub.steps.site import Site
 
 DA = "district_attorney__diversion_status"
@@ -160,7 +161,7 @@ def test_who_answers_answers_for_the_documents_that_they_saw(site):
     assert approvals.answer(site, DA, "proposed", by="A", subject_sha256=now)["state"] == "proposed"
 
 
-@pytest.mark.parametrize("fact", ["licence", "key"])
+@pytest.mark.parametrize("fact", ["licence", "key", "no key"])
 def test_what_is_not_as_it_was_approved_is_refused(site, certificates, fact):
     approve(site, DA)
     [path] = site.approved.glob("*/*.json")
@@ -168,7 +169,7 @@ def test_what_is_not_as_it_was_approved_is_refused(site, certificates, fact):
     if fact == "licence":
         told["documents"]["licence"]["recipient"]["connection"] = "sftp_police"
     else:
-        told["key"] = certificates[2].decode()
+        told["key"] = base64.b64encode(certificates[2]).decode() if fact == "key" else "-----BEGIN"
     path.write_text(json.dumps(told))
     with pytest.raises(TerminalError, match="not as they were"):
         approvals.approved(site, DA)
@@ -181,3 +182,20 @@ def test_thresholds_of_link_evidence_are_those_approved(site):
     assert approvals.asked_bits(site, [3.0]) == [6.0]
     next(site.approved.glob("*/*.json")).unlink()
     assert approvals.asked_bits(site, [3.0]) == [3.0]
+
+
+def test_approved_facts_that_are_lost_stop_nobody_else_and_are_kept_anew_by_whoever_approved(site):
+    for name in (POLICE, COUNTS):
+        approvals.answer(site, name, "proposed", by="A")
+        approvals.answer(site, name, "approved", by="B")
+    [kept] = (site.settings.var / "ledger" / "approved" / POLICE).iterdir()
+    before = kept.read_bytes()
+    kept.unlink()
+    with pytest.raises(TerminalError, match="agreement_invalid"):
+        approvals.approved(site, POLICE)
+    told = recalls.collect(site)["text"]
+    assert POLICE in told
+    assert COUNTS not in told
+    approvals.answer(site, POLICE, "approved", by="B")
+    assert kept.read_bytes() == before
+    assert recalls.collect(site)["text"] == ""
