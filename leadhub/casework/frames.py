@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import date
+from functools import wraps
 
 import polars as pl
 
@@ -76,6 +77,8 @@ class Frames:
     tables: dict[str, pl.DataFrame]
     night: date
     time_zone: str
+    #: what `once` keeps
+    made: dict[Callable[[Frames], pl.DataFrame], pl.DataFrame] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, inputs: Inputs, *, night: str, time_zone: str) -> Frames:
@@ -108,6 +111,18 @@ class Frames:
         """Of each case the row of the latest `day`; of equals the one changed last, then by record id."""
         ordered = self.happened(name, day).sort("feed", "da_case_no", day, "updated_at", "record_id")
         return ordered.group_by("feed", "da_case_no", maintain_order=True).last()
+
+
+def once(make: Callable[[Frames], pl.DataFrame]) -> Callable[[Frames], pl.DataFrame]:
+    """What many ask of the same frames is worked out once."""
+
+    @wraps(make)
+    def kept(frames: Frames) -> pl.DataFrame:
+        if make not in frames.made:
+            frames.made[make] = make(frames)
+        return frames.made[make]
+
+    return kept
 
 
 def _cut(inputs: Inputs) -> Iterator[tuple[str, pl.DataFrame]]:

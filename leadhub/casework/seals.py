@@ -23,7 +23,7 @@ from datetime import date
 
 import polars as pl
 
-from leadhub.casework.frames import Frames
+from leadhub.casework.frames import Frames, once
 from leadhub.casework.provisions import IN_DOUBT, strictest_of
 
 CASE, ARREST, CHARGE = "CASE", "ARREST", "CHARGE"
@@ -47,6 +47,7 @@ def vacated(orders: pl.DataFrame, day: date) -> pl.DataFrame:
     return orders.filter(pl.col("vacated_on") <= day).select("feed", "order_id")
 
 
+@once
 def seals(frames: Frames) -> pl.DataFrame:
     """`COLUMNS`, one row a seal; sorted."""
     case, nothing, numbers = ["feed", "da_case_no"], pl.lit(None, pl.String), _numbers(frames)
@@ -75,12 +76,14 @@ def seals(frames: Frames) -> pl.DataFrame:
     )
 
 
+@once
 def _numbers(frames: Frames) -> pl.DataFrame:
     """feed, da_case_no and the numbers of its arrest, of every case."""
     case = ["feed", "da_case_no"]
     return frames["da.cases"].join(frames["da.case_numbers"], on=case).select(*case, *_NUMBERS)
 
 
+@once
 def in_doubt(frames: Frames) -> pl.DataFrame:
     """`COLUMNS` of what refused rows name: the case, and the arrest whose number stands there."""
     refused, nothing = frames["unread"].select("feed", "da_case_no", *_NUMBERS), pl.lit(None, pl.String)
@@ -96,6 +99,7 @@ def in_doubt(frames: Frames) -> pl.DataFrame:
     return _both_numbers(pl.concat(parts), frames["police.arrests"])
 
 
+@once
 def _withheld(frames: Frames) -> pl.DataFrame:
     return pl.concat([seals(frames), in_doubt(frames)])
 
@@ -112,6 +116,7 @@ def _both_numbers(sealed: pl.DataFrame, arrests: pl.DataFrame) -> pl.DataFrame:
     return sealed.unique()
 
 
+@once
 def open_charges(frames: Frames) -> pl.DataFrame:
     """The office's charges without those that are sealed by themselves."""
     sealed = seals(frames).filter(pl.col("scope") == CHARGE).select("feed", "da_case_no", "charge_seq")
@@ -119,6 +124,7 @@ def open_charges(frames: Frames) -> pl.DataFrame:
     return charges.join(sealed, on=["feed", "da_case_no", "charge_seq"], how="anti")
 
 
+@once
 def sealed_cases(frames: Frames) -> pl.DataFrame:
     """feed, da_case_no, sealed_under of every case that is sealed, or may be."""
     known, columns = _withheld(frames), ("feed", "da_case_no", "sealed_under")

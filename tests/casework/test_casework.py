@@ -8,7 +8,7 @@ import pytest
 
 from leadhub import casework
 from leadhub.casework import discrepancies, participants, statements
-from leadhub.casework.frames import Frames
+from leadhub.casework.frames import Frames, once
 from schemas import codes
 from tests.casework.desk import HARBOR, NIGHT, POLICE, RIVERSIDE, ZONE, Desk, day
 
@@ -314,3 +314,17 @@ def test_precedence_between_agencies_is_data():
     )
     assert participants.SOURCES == ("police", "provider")
     assert participants.participant_status(frames)["participant_status"].to_list() == ["INTAKE_PENDING"]
+
+
+def test_what_many_ask_of_the_same_frames_is_worked_out_once():
+    asked = []
+
+    @once
+    def counted(frames: Frames) -> pl.DataFrame:
+        asked.append(frames)
+        return frames["da.cases"]
+
+    one, other = (Frames.of(Desk().inputs(), night=NIGHT, time_zone=ZONE) for _ in "12")
+    assert counted(one) is counted(one)
+    assert counted(other) is not counted(one)
+    assert [id(frames) for frames in asked] == [id(one), id(other)]
