@@ -3,8 +3,9 @@
 The values stay in landing, under the drop's own key. A row is open until a later drop of its feed shows
 that it is not wrong any more, or a steward dismisses it.
 
-A refused row of `RESTRICTIONS` may be a revocation or a seal that nobody could read. Of these it is kept
-whose they are, as sealed ids and keyed tokens: what it may take back is withheld while it is open.
+A refused row of `RESTRICTIONS` may be a revocation, an end of treatment or a seal that nobody could read.
+Of these it is kept whose they are, as sealed ids and keyed tokens: what it may take back is withheld while
+it is open.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ RESTRICTIONS: Mapping[str, tuple[str, ...]] = {
     "consents": ("client_id",),
     "dispositions": ("da_case_no",),
     "seal_orders": ("da_case_no", "arrest_no", "cjtn"),
+    "episodes": ("client_id",),
 }
+#: of such tables whose rows take back by these columns alone: where they are plainly empty, nothing
+TAKE_BACK: Mapping[str, tuple[str, ...]] = {"episodes": ("exited_on", "exit_reason")}
 #: of a refused row of these, its ids as state tables hold them, null where they cannot be read
 NAMED = ("client_id", "da_case_no", "arrest_no", "arrest_no_token", "cjtn", "cjtn_token")
 #: `row` counts as in `tabular.Parsed`; `column` is null where the row as a whole is wrong; `record_id` is

@@ -157,7 +157,7 @@ def test_a_client_is_linked_by_a_consent_that_counts_now_where_the_feed_asks_for
     told = {"at": NOW, "time_zone": ZONE}
     may = linking.linkable(PROVIDER, tables, NO_SEALS, **told)
     assert may.among(pl.Series(["c1"])).to_list() == [counts]
-    doubted = pl.DataFrame([(PROVIDER.id, None, None)], consent.DOUBTED, orient="row")
+    doubted = pl.DataFrame([(PROVIDER.id, None, None, None)], consent.DOUBTED, orient="row")
     taken_back = {**line, "feed": PROVIDER.id, "record_id": "r0", "revoked_at": NOW}
     past = pl.DataFrame([{n: taken_back.get(n) for n in PAST}], PAST)
     for known in ({"doubted": doubted}, {"past": past}):
