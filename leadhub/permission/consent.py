@@ -44,7 +44,7 @@ from leadhub.permission.agreements import Agreement
 from leadhub.permission.consent_ends import PAST, PROCEEDING
 
 REASONS = Path(__file__).with_name("consent_reasons.yaml")
-_CLIENT = ["feed", "client_id"]
+_CLIENT, _LINE = ["feed", "client_id"], ["feed", "record_id"]
 _ASKED = {"recipient": pl.String, "info_category": pl.String}
 
 
@@ -144,7 +144,7 @@ def judged(
     # that it stands until an event is for a consent to a proceeding alone (2.35(c))
     too_late = (pl.col("revocable") == "NOT_BEFORE_EVENT") & (pl.col("consent_type") != PROCEEDING)
     reasons = {
-        "revoked": revoked | (last_revoked_on >= pl.col("signed_on")),
+        "revoked": revoked | pl.col("taken_back") | (last_revoked_on >= pl.col("signed_on")),
         "not_yet_signed": pl.col("signed_on") > day,
         "expired": pl.col("expires_on") < day,
         "ended": pl.col("ended") <= day,
@@ -169,6 +169,8 @@ def judged(
     before = gone.group_by(*_CLIENT, "info_category").agg(revoked_before=revoked_on.max())
     lines = every.filter(named).join(described, on=_CLIENT, how="left")
     lines = lines.join(before, on=[*_CLIENT, "info_category"], how="left")
+    themselves = gone.select(*_LINE).unique().with_columns(taken_back=True)
+    lines = lines.join(themselves, on=_LINE, how="left")
     return (
         consent_ends.with_ends(lines, day, episodes, justice_events, past)
         .with_columns(
@@ -179,7 +181,7 @@ def judged(
                 ]
             ).list.drop_nulls()
         )
-        .drop("ended", "end_visible", "revoked_before")
+        .drop("ended", "end_visible", "revoked_before", "taken_back")
         .sort("feed", "client_id", "consent_id", "info_category", "record_id")
     )
 
