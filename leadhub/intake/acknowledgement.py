@@ -136,6 +136,12 @@ UNTIL: dict[str, Until] = {
         "It names no client of yours: until then no consent of any client counts. Correct it today, or "
         "call the hub.",
     ),
+    "episodes": Until(
+        "Where it may say that the treatment has ended: until then no consent of this client that ends "
+        "with the treatment counts.",
+        "It names no client of yours, and may say that a treatment has ended: until then no consent of any "
+        "client that ends with the treatment counts. Correct it today, or call the hub.",
+    ),
     "dispositions": Until("Until then this case is in no delivery: the row may seal it.", _NO_CASE),
     "seal_orders": Until("Until then what it names is in no delivery.", _NO_CASE),
 }

@@ -3,8 +3,9 @@
 The values stay in landing, under the drop's own key. A row is open until a later drop of its feed shows
 that it is not wrong any more, or a steward dismisses it.
 
-A refused row of `RESTRICTIONS` may be a revocation or a seal that nobody could read. Of these it is kept
-whose they are, as sealed ids and keyed tokens: what it may take back is withheld while it is open.
+A refused row of `RESTRICTIONS` may be a revocation, an end of treatment or a seal that nobody could read.
+Of these it is kept whose they are, as sealed ids and keyed tokens: what it may take back is withheld while
+it is open.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ RESTRICTIONS: Mapping[str, tuple[str, ...]] = {
     "consents": ("client_id",),
     "dispositions": ("da_case_no",),
     "seal_orders": ("da_case_no", "arrest_no", "cjtn"),
+    "episodes": ("client_id",),
 }
+#: of such tables whose rows take back by these columns alone: where they are plainly empty, nothing
+TAKE_BACK: Mapping[str, tuple[str, ...]] = {"episodes": ("exited_on", "exit_reason")}
 #: of a refused row of these, its ids as state tables hold them, null where they cannot be read
 NAMED = ("client_id", "da_case_no", "arrest_no", "arrest_no_token", "cjtn", "cjtn_token")
 #: `row` counts as in `tabular.Parsed`; `column` is null where the row as a whole is wrong; `record_id` is
@@ -46,6 +50,7 @@ SCHEMA = pa.schema(
     ]
 )
 _FAULT = ["table", "record_id", "column", "reason"]
+_DOUBT = [*_FAULT, *NAMED, "names_nobody"]
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,17 @@ def refresh(
     judged: Mapping[str, Judged],
     record_ids: Mapping[str, pa.Table],
     mode: Literal["full", "delta"],
+    whole: Collection[str],
     accepted_ids: Mapping[str, pa.Array | pa.ChunkedArray],
     named: Mapping[str, pa.Table],
 ) -> Quarantine:
     """The open rows after one more drop of a feed; the same drop again changes nothing.
 
-    A full drop replaces whatever was open from earlier drops of its feed. A partial one replaces what
-    concerns the records that it holds, accepted or refused; a row whose key could not be read waits for
-    the next full drop. A fault that stands again keeps the night on which it was first seen.
+    A full drop replaces whatever was open from earlier drops of its feed, in the tables of which it tells
+    all keys (`whole`). Any other replaces what concerns the records that it holds, accepted or refused: as
+    the state keeps a record that it does not tell to be gone, so the doubt about it stays. A row whose key
+    could not be read waits for the next drop that is `whole`, or for the same fault of the same people in a
+    full one. A fault that stands again keeps the night on which it was first seen.
 
     `record_ids`: by table, columns `row` and `record_id` of (at least) the refused rows. `accepted_ids`:
     by table, the record ids that the drop accepted. `named`: of each table of `RESTRICTIONS`, `row`, some
@@ -89,13 +97,14 @@ def refresh(
         pl.min_horizontal(pl.coalesce("since", "opened_on"), "opened_on").alias("opened_on")
     ).drop("since")
     replaced = pl.col("drop_id") == drop.drop_id
+    # nulls_equal stays off: an unreadable key is no record that could be found again
+    seen = pl.concat([_ids(accepted_ids), opened.select("table", "record_id")]).drop_nulls().unique()
+    own = own.join(seen.with_columns(seen=True), on=["table", "record_id"], how="left")
+    replaced = replaced | pl.col("seen").fill_null(False)
     if mode == "full":
-        replaced = replaced | pl.lit(True)
-    else:
-        # nulls_equal stays off: an unreadable key is no record that could be found again
-        seen = pl.concat([_ids(accepted_ids), opened.select("table", "record_id")]).drop_nulls().unique()
-        own = own.join(seen.with_columns(seen=True), on=["table", "record_id"], how="left")
-        replaced = replaced | pl.col("seen").fill_null(False)
+        unread = opened.filter(pl.col("record_id").is_null()).select(_DOUBT).unique()
+        own = own.join(unread.with_columns(stands=True), on=_DOUBT, how="left", nulls_equal=True)
+        replaced = replaced | pl.col("table").is_in(list(whole)) | pl.col("stands").fill_null(False)
     kept = own.filter(~replaced)
     gone = own.filter(replaced & (pl.col("drop_id") != drop.drop_id))
     cleared = gone.join(opened.drop_nulls("record_id"), on=_FAULT, how="anti", nulls_equal=True)

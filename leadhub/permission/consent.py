@@ -14,7 +14,8 @@ A line is one recipient × category of a signed document. It does not count wher
 - `end_unknown`: it ends by an event that nobody here can see, as in a proceeding that no known case bears;
   or never, which a Part 2 client's may not.
 - `in_doubt`: a row of the provider's consents was refused and is not put right yet: it may have been the
-  revocation, of any line of the client that it names, and of anybody's where it names nobody.
+  revocation, of any line of the client that it names, and of anybody's where it names nobody. So may a row
+  of its episodes have been the end of the treatment, of lines that end with it.
 - `discloser_missing`, `revocation_right_missing`, `signature_missing`, `tpo_statement_missing`,
   `signer_not_sufficient`, `known_false`: deficient on its face, or false (42 CFR 2.31(c)). What the form
   leaves out is asked of Part 2 papers and Part 2 clients alone.
@@ -43,7 +44,7 @@ from leadhub.permission.agreements import Agreement
 from leadhub.permission.consent_ends import PAST, PROCEEDING
 
 REASONS = Path(__file__).with_name("consent_reasons.yaml")
-_CLIENT = ["feed", "client_id"]
+_CLIENT, _LINE = ["feed", "client_id"], ["feed", "record_id"]
 _ASKED = {"recipient": pl.String, "info_category": pl.String}
 
 
@@ -57,8 +58,14 @@ ACTIVE: dict[str, Any] = {
 }
 
 
-#: of refused rows of consents that are not put right: whose (null: whoever it is, of this feed), which line
-DOUBTED: dict[str, Any] = {"feed": pl.String, "client_id": pl.String, "record_id": pl.String}
+#: of refused rows that are not put right: whose (null: whoever it is, of this feed), which line, and by
+#: which event the lines end that it concerns (null: all lines)
+DOUBTED: dict[str, Any] = {
+    "feed": pl.String,
+    "client_id": pl.String,
+    "record_id": pl.String,
+    "expiry_event": pl.String,
+}
 
 
 class Reason(Facts):
@@ -137,7 +144,7 @@ def judged(
     # that it stands until an event is for a consent to a proceeding alone (2.35(c))
     too_late = (pl.col("revocable") == "NOT_BEFORE_EVENT") & (pl.col("consent_type") != PROCEEDING)
     reasons = {
-        "revoked": revoked | (last_revoked_on >= pl.col("signed_on")),
+        "revoked": revoked | pl.col("taken_back") | (last_revoked_on >= pl.col("signed_on")),
         "not_yet_signed": pl.col("signed_on") > day,
         "expired": pl.col("expires_on") < day,
         "ended": pl.col("ended") <= day,
@@ -162,6 +169,8 @@ def judged(
     before = gone.group_by(*_CLIENT, "info_category").agg(revoked_before=revoked_on.max())
     lines = every.filter(named).join(described, on=_CLIENT, how="left")
     lines = lines.join(before, on=[*_CLIENT, "info_category"], how="left")
+    themselves = gone.select(*_LINE).unique().with_columns(taken_back=True)
+    lines = lines.join(themselves, on=_LINE, how="left")
     return (
         consent_ends.with_ends(lines, day, episodes, justice_events, past)
         .with_columns(
@@ -172,7 +181,7 @@ def judged(
                 ]
             ).list.drop_nulls()
         )
-        .drop("ended", "end_visible", "revoked_before")
+        .drop("ended", "end_visible", "revoked_before", "taken_back")
         .sort("feed", "client_id", "consent_id", "info_category", "record_id")
     )
 
@@ -180,6 +189,12 @@ def judged(
 def _in_doubt(doubted: pl.DataFrame | None) -> pl.Expr:
     if doubted is None:
         return pl.lit(value=False)
+    of_all = pl.col("expiry_event").is_null()
+    by_treatment = pl.col("expiry_event") == consent_ends.TREATMENT
+    return _meant(doubted.filter(of_all)) | (by_treatment & _meant(doubted.filter(by_treatment)))
+
+
+def _meant(doubted: pl.DataFrame) -> pl.Expr:
     whole = doubted.filter(pl.col("client_id").is_null()).get_column("feed")
     clients = doubted.select(pl.struct(_CLIENT)).to_series()
     return (

@@ -4,6 +4,12 @@ What was over stays over. A source forgets: it takes the case, the episode or th
 a backup brings an older state back. What was seen once is remembered (`over`, kept by
 `steps.past_consents`), and absence lifts nothing. Who still sends the line, the episode or the disposition
 may correct it: where it is sent, it counts as it is sent.
+
+A line or an episode that landed no later than what is remembered was not sent since: it lies in a state
+that a backup brought back, and corrects nothing. A row that did not change keeps the night on which it
+landed; a correction is a changed row, or one that was gone, and so newer. Only after a backup that is older
+than the revocation and its correction both does the row look as if nobody had sent it since: the stricter
+reading stands until the row changes, or the client signs anew.
 """
 
 from __future__ import annotations
@@ -21,8 +27,9 @@ _CLIENT, _LINE = ["feed", "client_id"], ["feed", "record_id"]
 _BY_TREATMENT = pl.col("expiry_event") == TREATMENT
 _BY_PROCEEDING = (pl.col("expiry_event") == DISPOSITION) | (pl.col("consent_type") == PROCEEDING)
 
-#: what is remembered of a line: when it was revoked, or by which event it ended, and when. Of several words
-#: the one that takes back more counts
+#: what is remembered of a line: when it was revoked, or by which event it ended, and when; `said_on`: the
+#: night on which the line that says so landed, or the last of the client's episodes (null: a disposition
+#: does). Of several words the one that takes back more counts
 PAST: dict[str, Any] = {
     "feed": pl.String,
     "record_id": pl.String,
@@ -34,6 +41,7 @@ PAST: dict[str, Any] = {
     "revoked_at": pl.Datetime("us", "UTC"),
     "ended_on": pl.Date,
     "ended_by": pl.String,
+    "said_on": pl.String,
 }
 
 
@@ -48,13 +56,19 @@ def over(
     nothing = {"revoked_at": pl.lit(None, PAST["revoked_at"]), "ended_on": pl.lit(None, pl.Date)}
     found = [
         lines.filter(pl.col("revoked_at").is_not_null()).with_columns(
-            ended_on=nothing["ended_on"], ended_by=pl.lit(None, pl.String)
+            ended_on=nothing["ended_on"], ended_by=pl.lit(None, pl.String), said_on="landed_on"
         ),
         lines.filter(_BY_TREATMENT & treated).with_columns(
-            revoked_at=nothing["revoked_at"], ended_on="treatment_ended", ended_by=pl.lit(TREATMENT)
+            revoked_at=nothing["revoked_at"],
+            ended_on="treatment_ended",
+            ended_by=pl.lit(TREATMENT),
+            said_on="treatment_said",
         ),
         lines.filter(_BY_PROCEEDING & (pl.col("disposed_on") <= day)).with_columns(
-            revoked_at=nothing["revoked_at"], ended_on="disposed_on", ended_by=pl.lit(DISPOSITION)
+            revoked_at=nothing["revoked_at"],
+            ended_on="disposed_on",
+            ended_by=pl.lit(DISPOSITION),
+            said_on=pl.lit(None, pl.String),
         ),
     ]
     every = pl.concat(
@@ -64,9 +78,12 @@ def over(
 
 
 def revocations(consents: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
-    """feed, client_id, recipient, info_category, revoked_at: as remembered of lines that are not there."""
-    gone = past.drop_nulls("revoked_at").join(consents, on=_LINE, how="anti")
-    return gone.select(*_CLIENT, "recipient", "info_category", "revoked_at")
+    """feed, record_id, client_id, recipient, info_category, revoked_at: as remembered of lines that were
+    not sent since."""
+    sent = consents.select(*_LINE, "landed_on")
+    known = past.drop_nulls("revoked_at").join(sent, on=_LINE, how="left")
+    corrected = (pl.col("landed_on") > pl.col("said_on")).fill_null(value=False)
+    return known.filter(~corrected).select(*_LINE, "client_id", "recipient", "info_category", "revoked_at")
 
 
 def with_ends(
@@ -78,19 +95,13 @@ def with_ends(
 ) -> pl.DataFrame:
     """`ended`: the day on which the event came, null while it has not; `end_visible`: we would see it."""
     known = _dockets(justice_events)
-    seen = past.drop_nulls("ended_by")
     treated, disposed = (
-        seen.filter(pl.col("ended_by") == event)
-        .group_by(*_LINE, *by)
-        .agg(pl.col("ended_on").min().alias(name))
-        for event, by, name in (
-            (TREATMENT, [], "treatment_was"),
-            (DISPOSITION, ["docket_no_token"], "disposed_was"),
+        seen.group_by(*_LINE, *by).agg(pl.col("ended_on").min().alias(name))
+        for seen, by, name in (
+            (_treated(past, episodes, day), [], "treatment_was"),
+            (past.filter(pl.col("ended_by") == DISPOSITION), ["docket_no_token"], "disposed_was"),
         )
     )
-    # still open, and begun before the end that is remembered: it had not ended
-    corrected = pl.col("open_since") <= pl.col("treatment_was")
-    treatment_was = pl.when(~corrected.fill_null(value=False)).then("treatment_was")
     return (
         lines.join(_treatments(episodes, day), on=_CLIENT, how="left")
         .join(_dispositions(justice_events), on="docket_no_token", how="left")
@@ -98,14 +109,31 @@ def with_ends(
         .join(disposed, on=[*_LINE, "docket_no_token"], how="left")
         .with_columns(
             ended=pl.min_horizontal(
-                pl.when(_BY_TREATMENT).then(pl.min_horizontal("treatment_ended", treatment_was)),
+                pl.when(_BY_TREATMENT).then(pl.min_horizontal("treatment_ended", "treatment_was")),
                 pl.when(_BY_PROCEEDING).then(pl.coalesce("disposed_on", "disposed_was")),
             ),
             end_visible=(_BY_TREATMENT & pl.lit(episodes is not None)).fill_null(value=False)
             | (_BY_PROCEEDING & pl.col("docket_no_token").is_in(known)).fill_null(value=False),
         )
-        .drop("treatment_ended", "open_since", "disposed_on", "treatment_was", "disposed_was")
+        .drop("treatment_ended", "treatment_said", "disposed_on", "treatment_was", "disposed_was")
     )
+
+
+def _treated(past: pl.DataFrame, episodes: pa.Table | None, day: date) -> pl.DataFrame:
+    """Of `past` the ends of treatment that nobody corrected since."""
+    seen = past.filter(pl.col("ended_by") == TREATMENT)
+    if episodes is None:
+        return seen
+    running = _frame(episodes).filter(_running(day)).select(*_CLIENT, "enrolled_on", "landed_on")
+    # still open, begun before the end that is remembered, and sent after it: it had not ended
+    corrected = (pl.col("enrolled_on") <= pl.col("ended_on")) & (pl.col("landed_on") > pl.col("said_on"))
+    return seen.join(
+        seen.join(running, on=_CLIENT).filter(corrected), on=[*PAST], how="anti", nulls_equal=True
+    )
+
+
+def _running(day: date) -> pl.Expr:
+    return pl.col("exited_on").is_null() | (pl.col("exited_on") > day)
 
 
 def _dockets(justice_events: pa.Table | None) -> list[str]:
@@ -116,16 +144,15 @@ def _dockets(justice_events: pa.Table | None) -> list[str]:
 
 
 def _treatments(episodes: pa.Table | None, day: date) -> pl.DataFrame:
-    """feed, client_id, treatment_ended: the last exit of clients of whom no episode is open; open_since:
-    the first day of the oldest open one."""
+    """feed, client_id, treatment_ended: the last exit of clients of whom no episode is open;
+    treatment_said: the night on which the last of their episodes landed."""
     if episodes is None:
-        days = dict.fromkeys(("treatment_ended", "open_since"), pl.Date)
-        return pl.DataFrame(schema={"feed": pl.String, "client_id": pl.String, **days})
-    still_open = pl.col("exited_on").is_null() | (pl.col("exited_on") > day)
+        ended = {"treatment_ended": pl.Date, "treatment_said": pl.String}
+        return pl.DataFrame(schema={"feed": pl.String, "client_id": pl.String, **ended})
     by_client = _frame(episodes).group_by(_CLIENT)
     return by_client.agg(
-        treatment_ended=pl.when(~still_open.any()).then(pl.col("exited_on").max()),
-        open_since=pl.col("enrolled_on").filter(still_open).min(),
+        treatment_ended=pl.when(~_running(day).any()).then(pl.col("exited_on").max()),
+        treatment_said=pl.col("landed_on").max(),
     )
 
 

@@ -1,8 +1,10 @@
-"""Restrictions that nobody could read: refused rows that may be a revocation or a seal, while open.
+"""Restrictions that nobody could read: refused rows that may be a revocation, an end of treatment or a
+seal, while open.
 
 Landing says whose they are (`named`), publishing withholds what they may take back (`consents`, `cases`).
 Default deny (42 CFR 2.13(a), CPL 160.50): an agency's slip keeps data in, never lets them out. A row that
-names nobody withholds every consent of its feed; but no case, since it would be all of them.
+names nobody withholds every consent of its feed, one of episodes every consent that ends with the
+treatment; but no case, since it would be all of them.
 """
 
 from __future__ import annotations
@@ -19,14 +21,19 @@ from leadhub.identity import pseudonymise as pseudonyms
 from leadhub.intake import mapping
 from leadhub.intake.feeds import Feed
 from leadhub.intake.mapping import Mapped
-from leadhub.intake.quarantine import NAMED, RESTRICTIONS, SCHEMA
+from leadhub.intake.quarantine import NAMED, RESTRICTIONS, SCHEMA, TAKE_BACK
 from leadhub.intake.tabular import ROW
 from leadhub.intake.validation import Judged
-from leadhub.permission import consent
+from leadhub.permission import consent, consent_ends
 from leadhub.steps import tables
 from leadhub.steps.site import Site
 
 _WHERE = ("feed", "drop_id", "table", "row")
+#: by table, what a row that names nobody withholds; of several the first
+_WITHHELD = {
+    "consents": "no consent of this feed counts until it is put right",
+    "episodes": "no consent of this feed that ends with the treatment counts until it is put right",
+}
 
 
 def named(
@@ -42,13 +49,14 @@ def named(
 
     A number names somebody where the source holds it now, accepted or not, or where the feed's tables of
     the night `before` hold it; that of an arrest does without, since others issue it. An empty row takes
-    nothing back, nor does one that stands twice what its twin, which was accepted, does not.
+    nothing back, nor does one that stands twice what its twin, which was accepted, does not; nor one that
+    plainly leaves empty what alone takes back (`TAKE_BACK`), as of a treatment that goes on.
     """
     found = {}
     for table in RESTRICTIONS.keys() & judged.keys():
         facts = site.facts(feed)[table]
         columns = [facts.column(name) for name in RESTRICTIONS[table]]
-        refused = _refused(judged[table], mapped[table].frame, list(facts.key))
+        refused = _refused(judged[table], mapped[table].frame, list(facts.key), TAKE_BACK.get(table))
         read = mapped[table].frame.select(pl.col(ROW).alias("row"), *RESTRICTIONS[table])
         rows = refused.join(read, on="row", how="left", maintain_order="left")
         plain = mapping.to_arrow(rows.drop("row"), facts)
@@ -62,8 +70,11 @@ def named(
     return found
 
 
-def _refused(judged: Judged, frame: pl.DataFrame, key: list[str]) -> pl.DataFrame:
-    """`row` of the refused rows, sorted, without empty ones and twins of accepted ones."""
+def _refused(
+    judged: Judged, frame: pl.DataFrame, key: list[str], take_back: tuple[str, ...] | None
+) -> pl.DataFrame:
+    """`row` of the refused rows, sorted, without empty ones, twins of accepted ones, and those that plainly
+    take nothing back."""
     faults, row = pl.DataFrame(pl.from_arrow(judged.refused)), pl.col(ROW).alias("row")
     accepted = pl.DataFrame(pl.from_arrow(judged.accepted)).select(key)
     twins = frame.select(row, *key).join(accepted, on=key, how="semi")
@@ -71,13 +82,19 @@ def _refused(judged: Judged, frame: pl.DataFrame, key: list[str]) -> pl.DataFram
     reason = pl.col("reason")
     # a cell that could not be read is null, too
     unsaid = reason.is_in(["missing_value", "blank_line"]) | reason.str.starts_with("rule:")
+    column = pl.col("column")
     why = faults.group_by("row").agg(
-        twice=(reason == "duplicate_key").all(), unsaid=unsaid.all(), blank=(reason == "blank_line").all()
+        twice=(reason == "duplicate_key").all(),
+        unsaid=unsaid.all(),
+        blank=(reason == "blank_line").all(),
+        plain=(column.is_not_null() & ~column.is_in(take_back or ())).all(),
     )
+    harmless = frame.filter(pl.all_horizontal(pl.col(take_back).is_null())) if take_back else frame.clear()
     silent = (
         (pl.col("twice") & pl.col("row").is_in(twins["row"].implode()))
         | (pl.col("unsaid") & pl.col("row").is_in(empty[ROW].implode()))
         | pl.col("blank")
+        | (pl.col("plain") & pl.col("row").is_in(harmless[ROW].implode()))
     )
     return why.filter(~silent).select("row").sort("row")
 
@@ -149,10 +166,17 @@ def brought_up(site: Site, feed: Feed, opened: pa.Table) -> pa.Table:
 def consents(site: Site, versions: Mapping[str, int]) -> pl.DataFrame:
     """`consent.DOUBTED` of a night's tables."""
     whose = pl.when(~pl.col("names_nobody")).then("client_id")
-    refused = unread(site, versions, ["consents"]).filter(
+    refused = unread(site, versions, ["consents", "episodes"]).filter(
         pl.col("names_nobody") | pl.col("client_id").is_not_null()
     )
-    return refused.select("feed", whose.alias("client_id"), "record_id").unique().sort(*consent.DOUBTED)
+    of_line = pl.col("table") == "consents"
+    told = refused.select(
+        "feed",
+        whose.alias("client_id"),
+        pl.when(of_line).then("record_id").alias("record_id"),
+        pl.when(~of_line).then(pl.lit(consent_ends.TREATMENT)).alias("expiry_event"),
+    )
+    return told.unique().sort(*consent.DOUBTED)
 
 
 def cases(site: Site, versions: Mapping[str, int]) -> pa.Table:
@@ -177,12 +201,13 @@ def told(rows: list[dict[str, Any]]) -> str:
         f"row {r['row']} of [{r['table']}] in drop {r['drop_id'][:8]} ({', '.join(r['faults'])})"
         for r in rows
     ]
-    effect = (
-        "no consent of this feed counts until it is put right"
-        if any(r["table"] == "consents" for r in rows)
-        else "nothing is withheld for it, what it seals may still be delivered"
+    tables = {r["table"] for r in rows}
+    effect = next(
+        (said for table, said in _WITHHELD.items() if table in tables),
+        "nothing is withheld for it, what it seals may still be delivered",
     )
     return (
-        f"refused and names nobody: {'; '.join(named)}. It may be a revocation or a seal; {effect}. Ask "
-        "the agency for a corrected row; where it says that none is needed, `leadhub quarantine dismiss` it"
+        f"refused and names nobody: {'; '.join(named)}. It may be a revocation, an end of treatment or a "
+        f"seal; {effect}. Ask the agency for a corrected row; where it says that none is needed, "
+        "`leadhub quarantine dismiss` it"
     )

@@ -201,6 +201,7 @@ def _judge_drop(
         judged=found.judged,
         record_ids=found.record_ids,
         mode="delta" if again else drop.mode,
+        whole=found.whole,
         accepted_ids=found.accepted_ids,
         named=found.named,
     )

@@ -25,13 +25,15 @@ from leadhub.steps.site import Site
 @dataclass(frozen=True)
 class Judgement:
     """`record_ids`: by table, columns `row` and `record_id` of every row whose key could be read. `named`:
-    whose the refused rows are of each table of `quarantine.RESTRICTIONS`, as `quarantine.refresh` takes it.
+    whose the refused rows are of each table of `quarantine.RESTRICTIONS`; `whole`: the tables of which a
+    full drop tells all keys; both as `quarantine.refresh` takes them.
     """
 
     judged: dict[str, Judged]
     record_ids: dict[str, pa.Table]
     accepted_ids: dict[str, pa.Array]
     named: dict[str, pa.Table]
+    whole: frozenset[str] = frozenset()
 
     def nameless(self) -> set[tuple[str, int]]:
         """Table and row of what may take something back, and does not say whose."""
@@ -70,7 +72,8 @@ def judge(
     for table, keys in held.items():
         site.landing.write_accepted(drop, f"keys.{table}", keys)
     named = doubts.named(site, feed, judged, mapped, listed, before)
-    return _kept(site, feed, drop, mapped, judged, named)
+    kept = _kept(site, feed, drop, mapped, judged, named)
+    return replace(kept, whole=frozenset(held)) if drop.mode == "full" else kept
 
 
 def judge_again(

@@ -100,7 +100,7 @@ HARBOR = (
         "rule:not_before_enrolment",
         pl.col("exited_on").is_not_null(),
     ),
-    Mistake("episodes", "client_id", "HC000000", "reference_missing"),
+    Mistake("episodes", "client_id", "HC000000", "reference_missing", pl.col("exited_on").is_null()),
 )
 RIVERSIDE = (
     Mistake("clients", "sex", "7", "unknown_code"),

@@ -24,7 +24,9 @@ def judged(*faults: Fault, table: str = "persons") -> dict[str, Judged]:
     return {table: Judged(pa.table({}), refused, len(faults))}
 
 
-def refresh(previous, arrival: Drop, faults=(), ids=None, accepted=()) -> quarantine.Quarantine:
+def refresh(
+    previous, arrival: Drop, faults=(), ids=None, accepted=(), whole=("persons",)
+) -> quarantine.Quarantine:
     ids = ids or {}
     table = pa.table({"row": pa.array(ids, pa.int32()), "record_id": pa.array(ids.values(), pa.string())})
     return quarantine.refresh(
@@ -33,6 +35,7 @@ def refresh(previous, arrival: Drop, faults=(), ids=None, accepted=()) -> quaran
         judged=judged(*faults),
         record_ids={"persons": table},
         mode=arrival.mode,
+        whole=whole if arrival.mode == "full" else (),
         accepted_ids={"persons": pa.array(accepted, pa.string())},
         named={},
     )
@@ -85,6 +88,38 @@ def test_a_partial_drop_that_refuses_a_record_again_replaces_what_was_open_of_it
     assert [r[:3] for r in rows(second.cleared)] == [("drop1", 2, "sex")]
 
 
+def test_a_full_drop_with_an_unread_key_lifts_only_what_it_tells_of():
+    """What is not among its rows may be the one whose key nobody can read: the state keeps it, too."""
+    first = refresh(None, drop(1), [SEX, (4, "zip", "bad_format"), SHORT], {2: "r2", 4: "r4"}).open
+    second = refresh(first, drop(2), [SHORT], accepted=["r4"], whole=())
+    assert [r[:2] for r in rows(second.open)] == [("drop1", 2), ("drop2", 3)]
+    assert [r[:2] for r in rows(second.cleared)] == [("drop1", 3), ("drop1", 4)]
+    third = refresh(second.open, drop(3), [(5, None, "too_long")], whole=())
+    assert [r[:2] for r in rows(third.open)] == [("drop1", 2), ("drop2", 3), ("drop3", 5)]
+    assert rows(refresh(third.open, drop(4)).open) == []
+
+
+def test_an_unread_row_is_not_put_right_by_one_of_somebody_else():
+    def one(previous, arrival, client):
+        named = pa.table(
+            {"row": pa.array([2], pa.int32()), "client_id": [client], "names_nobody": [not client]}
+        )
+        return quarantine.refresh(
+            previous,
+            drop=arrival,
+            judged=judged((2, "consent_id", "missing_value"), table="consents"),
+            record_ids={},
+            mode="full",
+            whole=(),
+            accepted_ids={},
+            named={"consents": named},
+        ).open
+
+    first = one(None, drop(1), "s1:x")
+    assert one(first, drop(2), "s1:x")["drop_id"].to_pylist() == ["drop2"]
+    assert one(first, drop(2), "s1:y")["client_id"].to_pylist() == ["s1:x", "s1:y"]
+
+
 def test_whose_a_restriction_is_stays_known_until_a_steward_dismisses_it():
     named = pa.table({"row": pa.array([2], pa.int32()), "client_id": ["s1:k"], "names_nobody": [False]})
     nobody = pa.table(
@@ -97,6 +132,7 @@ def test_whose_a_restriction_is_stays_known_until_a_steward_dismisses_it():
         judged=judged(*faults, table="consents") | judged(SEX),
         record_ids={},
         mode="delta",
+        whole=(),
         accepted_ids={},
         named={"consents": pa.concat_tables([named, nobody])},
     )
@@ -128,11 +164,12 @@ IDS = st.dictionaries(st.integers(2, 5), st.sampled_from(["r1", "r2", "r3"]))
     IDS,
     st.lists(st.sampled_from(["r1", "r2"]), unique=True),
     st.sampled_from(["full", "delta"]),
+    st.sampled_from([("persons",), ()]),
 )
-def test_g2_the_same_drop_again_changes_nothing(before, faults, ids_before, ids, accepted, mode):
+def test_g2_the_same_drop_again_changes_nothing(before, faults, ids_before, ids, accepted, mode, whole):
     first = refresh(None, drop(1), before, ids_before).open
-    once = refresh(first, drop(2, mode), faults, ids, accepted)
-    again = refresh(once.open, drop(2, mode), faults, ids, accepted)
+    once = refresh(first, drop(2, mode), faults, ids, accepted, whole)
+    again = refresh(once.open, drop(2, mode), faults, ids, accepted, whole)
     assert again.open.equals(once.open)
     assert again.cleared.num_rows == 0
     # nothing vanishes: what was open is open, cleared, or stands again as the same fault of the same record

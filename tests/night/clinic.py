@@ -30,7 +30,7 @@ def covered(tables) -> set[str]:
     return {r["client_id"] for r in tables["consents"] if r["recipient"] in TOLD}
 
 
-def send(nights, tables, number: int = 2) -> None:
+def send(nights, tables, number: int = 2, sequence: int = 1) -> None:
     """A whole extract for a night."""
     members = {}
     for table, rows in tables.items():
@@ -39,7 +39,7 @@ def send(nights, tables, number: int = 2) -> None:
         writer.writeheader()
         writer.writerows(rows)
         members[table] = (out.getvalue().encode(), len(rows))
-    drop = files.with_manifest(CLINIC, CLINIC, date.fromisoformat(nights.night(number)), 1, members)
+    drop = files.with_manifest(CLINIC, CLINIC, date.fromisoformat(nights.night(number)), sequence, members)
     for name, data in drop.files:
         (nights.var / "sftp" / CLINIC / "inbox" / name).write_bytes(data)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from connectors.base import connection_from_environment
 from leadhub.foundation import openpgp
 from leadhub.foundation.settings import Settings
+from leadhub.identity import pseudonymise as pseudonyms
 from leadhub.identity import sealing
 from leadhub.intake import quarantine
 from leadhub.steps import night as whole
@@ -37,6 +38,7 @@ class Hub:
         self.held: dict[str, str] = {}
         self.written: dict[str, tuple[pa.Table, int]] = {}
         self.loaded: set[str] = set()
+        self.lines: pa.Table | None = None
 
     @property
     def site(self):
@@ -52,6 +54,8 @@ class Hub:
             for kind, name in ((k, f) for k, f in FEEDS.items() if f == feed):
                 for table in LAYOUT[kind]:
                     content = self._sealed(site, desk.table(kind, table), feed).drop_columns(["feed"])
+                    if table == "consents":
+                        content = self._landed(content, night)
                     tables[table] = {"version": self._write(site, core_table(name, table), content)}
             receipt = {"status": "complete", "as_of": as_of.isoformat(), "tables": tables}
             version = self._write(site, f"quarantine_{feed}", self._refused(site, county, feed))
@@ -71,6 +75,14 @@ class Hub:
         whole.reconcile(site, night)
         whole.commit(site, night)
         return night
+
+    def _landed(self, lines: pa.Table, night: str) -> pa.Table:
+        """The lines, each with the night on which it came or changed."""
+        place = lines.column_names.index("landed_on")
+        tonight = lines.set_column(place, "landed_on", pa.array([night] * lines.num_rows, pa.string()))
+        ids = lines["record_id"]
+        self.lines = pseudonyms.apply(self.lines, tonight, source_ids=ids, mode="full").state
+        return self.lines
 
     def _write(self, site, name: str, content: pa.Table) -> int:
         """Its version; what did not change is the version that it was."""

@@ -136,6 +136,21 @@ def test_a_refused_row_that_names_nobody_withholds_every_consent_of_its_feed(nig
     assert set(licence.active["feed"]) == {"riverside_treatment"}
 
 
+def test_a_drop_with_an_unread_key_does_not_lift_the_doubt_about_a_row_that_is_gone(nights, after):
+    """The state keeps the line as it was before the row that was refused: what may revoke it stays open."""
+    nights.restore(after)
+    tables, site = sent(nights), site_of(nights)
+    line, *others = tables["consents"]
+    unread = [line | {"revoked_at": "yesterday"}, *others]
+    send(nights, {**tables, "consents": unread})
+    somebody = others[0] | {"consent_id": ""}
+    send(nights, {**tables, "consents": [somebody, *others[1:]]}, sequence=2)
+    ingest.land(site, CLINIC, nights.night(2))
+    version = ingest.validate(site, CLINIC, nights.night(2))["quarantine"]["version"]
+    opened = site.lake.read(f"quarantine_{CLINIC}", version).to_pylist()
+    assert "revoked_at" in {r["column"] for r in opened if r["table"] == "consents"}
+
+
 def test_stewards_and_the_agency_are_told_of_it_until_a_steward_dismisses_it(nights, after):
     nights.restore(after)
     tables = sent(nights)

@@ -219,11 +219,27 @@ def test_a_refused_row_puts_whom_it_names_in_doubt_and_everybody_where_it_names_
     desk.consent("1", feed=RIVERSIDE, consent_id="N4")
     tables = [desk.table("provider", n) for n in ("consents", "clients")]
     line = {r["consent_id"].rpartition("/")[2]: r["record_id"] for r in tables[0].to_pylist()}
-    rows = [(feed, n and f"s1:{feed}/K{n}", line.get(which)) for feed, n, which in refused]
+    rows = [(feed, n and f"s1:{feed}/K{n}", line.get(which), None) for feed, n, which in refused]
     doubted = pl.DataFrame(rows, consent.DOUBTED, orient="row")
     found = consent.judged(*tables, DA, at=AT, time_zone=ZONE, doubted=doubted)
     told = {r["consent_id"].rpartition("/")[2]: r["reasons"] for r in found.to_dicts()}
     assert told == {n: ["in_doubt"] if n in in_doubt else [] for n in ("N1", "N2", "N3", "N4")}
+
+
+@pytest.mark.parametrize(("client", "in_doubt"), [("1", ["N1"]), (None, ["N1", "N3"]), ("9", [])])
+def test_a_refused_episode_puts_in_doubt_what_ends_with_the_treatment_alone(client, in_doubt):
+    """It may have been the exit."""
+    ends = {"expiry_event": "END_OF_TREATMENT"}
+    desk = Desk().client("1").consent("1", **ends).consent("1", consent_id="N2").client("2")
+    desk.consent("2", consent_id="N3", **ends).consent("2", consent_id="N4", expiry_event="NONE")
+    desk.episode("1", "2026-10-06").episode("2", "2026-10-06")
+    rows = [(HARBOR, client and f"s1:{HARBOR}/K{client}", None, "END_OF_TREATMENT")]
+    lines, clients, episodes = (desk.table("provider", n) for n in ("consents", "clients", "episodes"))
+    doubted = pl.DataFrame(rows, consent.DOUBTED, orient="row")
+    told = {"time_zone": ZONE, "episodes": episodes, "doubted": doubted}
+    found = consent.judged(lines, clients, DA, at=AT, **told)
+    reasons = {r["consent_id"].rpartition("/")[2]: r["reasons"] for r in found.to_dicts()}
+    assert reasons == {n: ["in_doubt"] if n in in_doubt else [] for n in ("N1", "N2", "N3", "N4")}
 
 
 @pytest.mark.parametrize("kind", ["PART2_SPECIFIC", "PART2_CJ_2_35"])

@@ -16,6 +16,8 @@ from tests.casework.desk import NIGHT, ZONE, Desk, day, moment
 from tests.permission.agreement import AT, agreement
 
 DA = agreement()
+#: nights before and after the one on which the register saw what it remembers
+BEFORE, LATER = {"landed_on": "2026-11-19"}, {"landed_on": "2026-11-21"}
 #: of a client in treatment, and of a defendant
 TREATED = {"expires_on": day("2027-10-05"), "expiry_event": "END_OF_TREATMENT"}
 TRIED = {"consent_type": "PART2_CJ_2_35", "docket_no": "CR1", "expires_on": day("2027-10-05")}
@@ -53,8 +55,8 @@ def test_nothing_is_over_where_nothing_was_said():
 # treatment ----------------------------------------------------------------------------------------
 
 
-def treated(exited: str | None = "2026-10-20") -> Desk:
-    return person().consent("1", **TREATED).episode("1", "2026-10-06", exited)
+def treated(exited: str | None = "2026-10-20", **episode) -> Desk:
+    return person().consent("1", **TREATED).episode("1", "2026-10-06", exited, **episode)
 
 
 def test_a_treatment_that_ended_stays_ended_when_its_episode_is_gone():
@@ -68,9 +70,23 @@ def test_a_treatment_that_ended_stays_ended_when_its_episode_is_gone():
 
 def test_an_episode_that_is_still_sent_counts_as_it_is_sent():
     past = seen(treated())
-    assert reasons(treated(None), past) == {"N1": []}, "the exit was a mistake"
-    assert reasons(treated("2026-12-24"), past) == {"N1": []}, "or is yet to come"
-    assert reasons(treated("2026-10-22"), past) == {"N1": ["ended"]}
+    assert reasons(treated(None, **LATER), past) == {"N1": []}, "the exit was a mistake"
+    assert reasons(treated("2026-12-24", **LATER), past) == {"N1": []}, "or is yet to come"
+    assert reasons(treated("2026-10-22", **LATER), past) == {"N1": ["ended"]}
+
+
+@pytest.mark.parametrize("exited", [None, "2026-12-24"])
+def test_an_open_episode_of_a_restored_state_does_not_reopen_the_treatment(exited):
+    past = seen(treated())
+    assert reasons(treated(exited, **BEFORE), past) == {"N1": ["ended"]}
+    other = treated(exited, **BEFORE).episode("1", "2026-11-02", **LATER)
+    assert reasons(other, past) == {"N1": ["ended"]}, "nor does another treatment that began since"
+
+
+def test_a_treatment_that_ended_again_needs_another_correction():
+    past = seen(treated(**LATER), seen(treated(**BEFORE)))
+    assert reasons(treated(None), past) == {"N1": ["ended"]}, "a backup from between"
+    assert reasons(treated(None, landed_on="2026-11-22"), past) == {"N1": []}
 
 
 def test_a_treatment_before_the_signature_is_not_the_one_consented_for():
@@ -120,7 +136,18 @@ def test_a_revoked_line_that_is_gone_still_ends_what_was_signed_before_it():
     assert reasons(first, past) == {"N1": ["revoked"]}
     later = first.consent("1", consent_id="N3", signed_on=day("2026-11-02"))
     assert reasons(later, past) == {"N1": ["revoked"], "N3": []}
-    assert reasons(first.consent("1", consent_id="N2"), past)["N1"] == [], "its provider's word: a mistake"
+    corrected = first.consent("1", consent_id="N2", **LATER)
+    assert reasons(corrected, past)["N1"] == [], "its provider's word: a mistake"
+
+
+@pytest.mark.parametrize("signed", [{}, {"signed_on": day("2026-11-03")}])
+def test_a_line_of_a_restored_state_is_revoked_as_it_was(signed):
+    revoked = {"revoked_at": moment("2026-11-01T15:00:00")}
+    past = seen(person().consent("1", **signed, **revoked))
+    assert reasons(person().consent("1", **signed, **BEFORE), past) == {"N1": ["revoked"]}
+    assert reasons(person().consent("1", **signed, **LATER), past) == {"N1": []}
+    again = seen(person().consent("1", **signed, **revoked, landed_on="2026-11-22"), past)
+    assert reasons(person().consent("1", **signed, **LATER), again) == {"N1": ["revoked"]}
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ def test_nor_one_whose_only_case_or_its_arrest_is_ordered_sealed(order, counts):
 def test_a_client_is_linked_by_a_consent_that_counts_now_where_the_feed_asks_for_one(changed, counts):
     line = {
         "record_id": "r1",
+        "landed_on": "2026-11-20",
         "consent_id": "k1",
         "client_id": "c1",
         "consent_type": "PART2_SPECIFIC",
@@ -157,7 +158,7 @@ def test_a_client_is_linked_by_a_consent_that_counts_now_where_the_feed_asks_for
     told = {"at": NOW, "time_zone": ZONE}
     may = linking.linkable(PROVIDER, tables, NO_SEALS, **told)
     assert may.among(pl.Series(["c1"])).to_list() == [counts]
-    doubted = pl.DataFrame([(PROVIDER.id, None, None)], consent.DOUBTED, orient="row")
+    doubted = pl.DataFrame([(PROVIDER.id, None, None, None)], consent.DOUBTED, orient="row")
     taken_back = {**line, "feed": PROVIDER.id, "record_id": "r0", "revoked_at": NOW}
     past = pl.DataFrame([{n: taken_back.get(n) for n in PAST}], PAST)
     for known in ({"doubted": doubted}, {"past": past}):

@@ -94,6 +94,30 @@ def test_a_row_names_whom_its_source_holds_or_held_and_else_nobody(site):
     }, "and an empty row, or the twin of an accepted one, takes nothing back"
 
 
+def test_a_refused_episode_may_be_an_exit_unless_it_plainly_is_none(site):
+    exited = pl.Series([20400], dtype=pl.Date)[0]
+    rows = {
+        2: {"exited_on": exited},
+        3: {"exit_reason": "COMPLETED"},
+        4: {},
+        5: {},
+        6: {"exited_on": exited, "client_id": "mistyped"},
+        7: {"client_id": "mistyped"},
+    }
+    rows = {n: {"episode_id": f"E{n}", "client_id": "held"} | row for n, row in rows.items()}
+    faults = [(n, "exit_reason", "rule:given_exactly_where_exited") for n in (2, 3)]
+    faults += [(4, "exited_on", "unparsable_date"), (5, "service_type", "unknown_code")]
+    faults += [(n, "client_id", "reference_missing") for n in (6, 7)] + [(8, None, "wrong_field_count")]
+    found = named(site, HARBOR, "episodes", rows, faults, {"clients": {2: {"client_id": "held"}}})
+    assert {row: said["names_nobody"] for row, said in found.items()} == {
+        2: False,
+        3: False,
+        4: False,
+        6: True,
+        8: True,
+    }, "of 5 and 7 the treatment goes on, whoever they are"
+
+
 def test_an_order_names_an_arrest_by_a_number_that_others_issue(site):
     rows = {
         2: {"order_id": "O1", "arrest_no": "A1"},
@@ -129,13 +153,16 @@ def test_doubts_outlive_a_rotation_of_the_key_of_ids(site):
         {"client_id": other, "names_nobody": True},
         {"table": "intakes"},
         {"record_id": "r1:twin"},
+        {"table": "episodes", "client_id": one, "record_id": "r1:e"},
+        {"table": "episodes", "record_id": "r1:plain"},
     )
     keys = key_ring.rotated(site.keys, site.settings.key_state, "ids")
     found = doubts.consents(Site(site.settings, keys, lambda _: None), versions)
     assert found.schema == pl.Schema(consent.DOUBTED)
     [anew] = sealing.seal(pa.array(["1"]), HARBOR, keys).to_pylist()
     assert anew != one
-    assert found.rows() == [(HARBOR, None, None), (HARBOR, anew, "r1:a")]
+    treatment = (HARBOR, anew, None, "END_OF_TREATMENT")
+    assert found.rows() == [(HARBOR, None, None, None), treatment, (HARBOR, anew, "r1:a", None)]
     kept = site.lake.read(f"quarantine_{HARBOR}", versions[f"quarantine_{HARBOR}"])
     later = doubts.brought_up(Site(site.settings, keys, lambda _: None), site.feeds[HARBOR], kept)
     assert later.num_rows == kept.num_rows
@@ -151,6 +178,9 @@ def test_stewards_are_told_of_row_and_rule_and_of_no_value(site):
     assert "no consent of this feed counts" in said
     assert "secret" not in said
     assert "may still be delivered" in doubts.told([row | {"table": "seal_orders"}])
+    treated = row | {"table": "episodes"}
+    assert "that ends with the treatment counts" in doubts.told([treated])
+    assert "no consent of this feed counts" in doubts.told([treated, row])
 
 
 def test_a_refused_row_of_the_office_is_told_once_with_all_that_it_names(site):

@@ -32,6 +32,7 @@ def lines(site, *said: dict) -> pl.DataFrame:
         "client_id": sealing.seal(number, HARBOR, site.keys)[0].as_py(),
         "recipient": "police",
         "info_category": "PROGRAMME_STATUS",
+        "said_on": "2026-11-02",
         "docket_no": sealing.seal(number, HARBOR, site.keys)[0].as_py(),
         "docket_no_token": tokens.shared_id_token(number, "docket_no", site.keys)[0].as_py(),
     }
@@ -45,12 +46,14 @@ def test_what_is_remembered_is_added_to_and_never_changed(site):
     [first] = (site.settings.var / "seals" / "consents").iterdir()
     before = first.read_bytes()
     ended = {"ended_on": date(2026, 11, 2), "ended_by": DISPOSITION}
+    landed_again = lines(site, {"revoked_at": AT, "said_on": "2026-11-03"})
     corrected = lines(site, {"revoked_at": AT.replace(hour=10, microsecond=7)}, ended)
     assert past_consents.remember(site, "2026-11-03", pl.concat([revoked, corrected])) == 2
     assert past_consents.remember(site, "2026-11-03", corrected) == 0, "run again, the same"
     assert past_consents.remember(site, "2026-11-04", revoked.clear()) == 0, "absence changes nothing"
     assert past_consents.register(site).equals(pl.concat([revoked, corrected]))
     assert first.read_bytes() == before
+    assert past_consents.remember(site, "2026-11-05", landed_again) == 1, "said anew after a correction"
 
 
 def test_a_night_that_is_run_again_adds_to_what_it_had_said(site):
