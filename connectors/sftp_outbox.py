@@ -17,7 +17,7 @@ from connectors.sftp_session import SftpSession
 from leadhub.foundation import failpoints, files
 from leadhub.foundation.errors import TerminalError, TransientError
 
-OUTBOX, INBOX = "outbox", "inbox"
+OUTBOX = "outbox"
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 18
 #: bytes of a file that `read` gives; manifests, receipts and reports are far below
@@ -125,22 +125,28 @@ class Outbox:
         return b"".join(self._session.chunks(_under_outbox(path), found.size))
 
     def read_answer(self, name: str) -> bytes | None:
-        """A small file that the partner put into its inbox about a delivery; None where there is none.
+        """A small file about a delivery that the partner put here; None where there is none. It comes not
+        into the inbox, where drops lie: who delivers has no business there.
 
         Raises: TerminalError `unreadable_file` where it is no plain file of a sane size.
         """
-        found = self._session.lstat(f"{INBOX}/{name}")
+        found = self._session.lstat(_under_outbox(name))
         if found is None:
             return None
         if not found.is_file or found.size > _ANSWER_LIMIT:
             raise TerminalError(
                 "unreadable_file", f"[{name}] is no small plain file; ask the partner for another"
             )
-        return b"".join(self._session.chunks(f"{INBOX}/{name}", found.size))
+        try:
+            return b"".join(self._session.chunks(_under_outbox(name), found.size))
+        except TerminalError:
+            raise TerminalError(
+                "unreadable_file", f"[{name}] is its sender's alone to read; ask for one of mode 660"
+            ) from None
 
     def remove_answer(self, name: str) -> None:
         """It was taken; absent is well."""
-        self._session.remove(f"{INBOX}/{name}")
+        self._session.remove(_under_outbox(name))
 
     def listdir(self, path: str = "") -> list[str]:
         """Names in a folder, sorted, without the hidden ones of uploads on their way."""

@@ -38,7 +38,7 @@ def list_(
 
 @app.command()
 def collect() -> None:
-    """Take acknowledgements out of the partners' inboxes now; the DAG `retention` does it every day."""
+    """Take acknowledgements out of the partners' outboxes now; the DAG `retention` does it every day."""
     from leadhub.steps import recalls
     from leadhub.steps.site import open_site
 

@@ -209,6 +209,7 @@ cp -a /etc/passwd /etc/shadow /etc/group /etc/gshadow {over}/image
 anew() {{ cp -a {over}/image/* /etc; sh {start}; }}
 cd /etc/leadhub-sftp/accounts
 agency() {{ echo "ssh-ed25519 AAAA" > $1.pub; chown 1234 $1.pub; }}
+echo "ssh-ed25519 BBBB" > publishing
 agency police; anew
 touch /srv/sftp/police/inbox/drop; chown police /srv/sftp/police/inbox/drop
 stat -c %u /srv/sftp/police/inbox/drop
@@ -217,6 +218,10 @@ stat -c %u /srv/sftp/police/inbox/drop
 stat -c '%n %U %a' /srv/sftp /srv/sftp/police /srv/sftp/police/* /srv/sftp/police/inbox/drop
 stat -c '%n %U %a' /run/authorized/*
 getent shadow police
+being() {{ setpriv --reuid $1 --regid $(id -g $1) --init-groups sh -c "$2"; }}
+being police-out 'touch /srv/sftp/police-out/outbox/told && echo opens'
+being police-out 'ls /srv/sftp/police-out/inbox' 2>/dev/null || echo closed
+being police 'rm /srv/sftp/police/outbox/told && id -nG'
 rm harbor.pub; sh {start}
 ls /run/authorized
 """
@@ -236,18 +241,22 @@ def test_each_agency_has_its_own_boxes_also_when_another_comes_or_goes(tmp_path)
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", order], capture_output=True, text=True, check=True
     )
-    first, second, *told, shadow, left = done.stdout.splitlines()
+    first, second, *told, shadow, opens, closed, groups, one, other = done.stdout.splitlines()
     # "harbor" comes before "police", and takes its user id
     assert first != second
     assert set(told) == {
         "/srv/sftp root 755",
         "/srv/sftp/police root 755",
-        "/srv/sftp/police/inbox police 750",
-        "/srv/sftp/police/outbox police 750",
+        "/srv/sftp/police/inbox police 700",
+        "/srv/sftp/police/outbox police 2770",
         "/srv/sftp/police/inbox/drop police 644",
-        "/run/authorized/harbor.pub root 644",
-        "/run/authorized/police.pub root 644",
+        *(
+            f"/run/authorized/{name}.pub root 644"
+            for name in ("harbor", "harbor-out", "police", "police-out")
+        ),
     }
     # an account that begins with "!" is locked: sshd lets nobody in, also with a key
     assert shadow.startswith("police:*:")
-    assert left == "police.pub"
+    assert [one, other] == ["police-out.pub", "police.pub"]
+    # publishing's login writes into the outbox, where the agency may remove it, and cannot open the inbox
+    assert (opens, closed, set(groups.split())) == ("opens", "closed", {"sftponly", "police-out"})

@@ -1,7 +1,7 @@
 """Recalls: what a partner was told to remove, and its word that it has.
 
 Every delivery that withdraws rows is a recall until the partner acknowledges it, by a small file in its
-inbox that names the delivery. Revocation, seal and correction are one kind of recall here too: nothing in
+outbox that names the delivery. Revocation, seal and correction are one kind of recall here too: nothing in
 it says why (42 CFR 2.13(c)). Saying of a delivery that its rows are removed says it of all before it: who
 loaded that one has applied the others. That rows are not removed is said of one delivery, and stands until
 the partner says otherwise.
@@ -54,7 +54,7 @@ class Recall:
 
 
 def file_name(dataset: str, sequence: int) -> str:
-    """Of the acknowledgement, in the partner's inbox."""
+    """Of the acknowledgement, in the partner's outbox."""
     return f"acknowledged_{dataset}_{sequence:06d}.json"
 
 

@@ -84,8 +84,8 @@ def abandoned(site: Site) -> list[str]:
 
 
 def collect(site: Site) -> Receipt:
-    """Take what partners acknowledge out of their inboxes into their ledgers. An answer that cannot be read
-    stays where it is, and is told of.
+    """Take what partners acknowledge out of their outboxes into their ledgers. An answer that cannot be
+    read stays where it is, and is told of.
 
     Receipt: `taken`, `refused` (file and rule), `overdue` (partner/dataset/sequence), `abandoned`, `text`
     for the stewards where something waits for them, or cannot be read. Raises: TransientError.

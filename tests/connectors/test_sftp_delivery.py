@@ -102,6 +102,22 @@ def test_a_file_that_arrives_altered_never_appears(
     assert tree(outbox) == {}
 
 
+def test_an_answer_that_its_sender_alone_may_read_stops_no_other(
+    where: Connection, outbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (outbox / "answer.json").write_bytes(b"{}")
+
+    def refused(*_: object) -> Iterator[bytes]:
+        raise TerminalError("credentials_refused", "permission denied")
+
+    with Outbox(where) as box:
+        assert box.read_answer("answer.json") == b"{}"
+        # these tests may run as the superuser, from whom no mode keeps a file
+        monkeypatch.setattr(SftpSession, "chunks", refused)
+        with pytest.raises(TerminalError, match=r"unreadable_file.*answer\.json.*660"):
+            box.read_answer("answer.json")
+
+
 @pytest.mark.parametrize("path", ["", "/etc/x", "../inbox/x", "a/../../x", "a//b", "./a", "a\\b", "a/"])
 def test_paths_stay_in_the_outbox(where: Connection, path: str) -> None:
     with Outbox(where) as box:

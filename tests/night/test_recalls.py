@@ -47,8 +47,8 @@ def answer(nights, number: int = 2, **changed) -> None:
         "manifest_sha256": files.sha256_file(folder / "manifest.json"),
         "outcome": "REMOVED",
     } | changed
-    inbox = nights.var / "sftp" / DA / "inbox"
-    (inbox / f"acknowledged_{DATASET}_{number:06d}.json").write_text(json.dumps(said))
+    outbox = nights.var / "sftp" / DA / "outbox"
+    (outbox / f"acknowledged_{DATASET}_{number:06d}.json").write_text(json.dumps(said))
 
 
 def of_the_da(site):
@@ -77,7 +77,7 @@ def test_an_acknowledgement_is_taken_once_and_stands_in_the_ledger(nights, site,
     assert (said["taken"], said["refused"]) == (1, [])
     assert ("did not carry out" in said["text"]) == (outcome == "NOT_REMOVED")
     assert of_the_da(site)["state"] == outcome
-    assert not list((nights.var / "sftp" / DA / "inbox").glob("acknowledged_*"))
+    assert not list((nights.var / "sftp" / DA / "outbox").glob("acknowledged_*"))
     last = ledger.entries(nights.var / "ledger" / f"{DA}.jsonl")[-1]
     assert (last.kind, last.sequence, last.note) == ("acknowledged", 2, outcome)
     assert recalls.collect(site)["taken"] == 0
@@ -100,7 +100,7 @@ def test_what_is_no_acknowledgement_is_told_of_and_taken_for_none(nights, site, 
     assert rule in refused
     assert "SOMEBODY" not in refused
     assert of_the_da(site)["state"] == "open"
-    assert list((nights.var / "sftp" / DA / "inbox").glob("acknowledged_*"))
+    assert list((nights.var / "sftp" / DA / "outbox").glob("acknowledged_*"))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_is_no_acknowledgement_is_told_of_and_taken_for_none(nights, site, 
     ],
 )
 def test_no_json_is_told_of_too(nights, site, content, rule):
-    (nights.var / "sftp" / DA / "inbox" / f"acknowledged_{DATASET}_000002.json").write_bytes(content)
+    (nights.var / "sftp" / DA / "outbox" / f"acknowledged_{DATASET}_000002.json").write_bytes(content)
     assert rule in recalls.collect(site)["refused"][0]
 
 
