@@ -128,7 +128,8 @@ class Outbox:
         """A small file about a delivery that the partner put here; None where there is none. It comes not
         into the inbox, where drops lie: who delivers has no business there.
 
-        Raises: TerminalError `unreadable_file` where it is no plain file of a sane size.
+        Raises: TerminalError `unreadable_file` where it is no plain file of a sane size, or its sender
+        alone may read it.
         """
         found = self._session.lstat(_under_outbox(name))
         if found is None:

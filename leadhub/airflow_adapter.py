@@ -53,7 +53,7 @@ def feeds() -> dict[str, Feed]:
 
 def licences() -> list[LicenceId]:
     """All, in order of partners: also one whose file cannot be read keeps its tasks, which say so."""
-    return licence_names.known(SETTINGS.agreements, SETTINGS.var / "ledger" / "approved")
+    return licence_names.known(SETTINGS.agreements, SETTINGS.approved)
 
 
 def feed_asset(feed_id: str) -> Asset:

@@ -183,7 +183,7 @@ def _partners(site: Site) -> None:
     from leadhub.permission.licences import known
 
     delivered = _table("partner", "agreement", "in force until", "ledger entries", title="Partners")
-    for licence in known(site.settings.agreements, site.approved):
+    for licence in known(site.settings.agreements, site.settings.approved):
         chain = site.settings.var / "ledger" / f"{licence.partner}.jsonl"
         entries = ledger.head(chain).seq if chain.exists() else 0
         held = site.agreements.get(licence.id)

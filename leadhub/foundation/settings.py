@@ -73,6 +73,11 @@ class Settings(BaseModel):
         return Wrapping(kind=self.key_provider, **named)
 
     @property
+    def approved(self) -> Path:
+        """What two people have approved, a folder a licence (`steps.approvals`)."""
+        return self.var / "ledger" / "approved"
+
+    @property
     def key_state(self) -> KeyState:
         """Which root key, and which versions of what, this state was made with."""
         return KeyState(self.var / "lake" / "key_check.json", self.var / "seals" / "rotated")

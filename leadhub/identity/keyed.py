@@ -63,6 +63,10 @@ def to_arrow(frame: pl.DataFrame) -> pa.Table:
     return table.cast(pa.schema([f.with_type(_plain(f.type)) for f in table.schema])).combine_chunks()
 
 
+def to_frame(table: pa.Table) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(table))
+
+
 def _plain(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_large_string(kind):
         return pa.string()

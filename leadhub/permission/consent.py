@@ -39,6 +39,7 @@ import pyarrow as pa
 
 from leadhub.foundation import facts_file, files
 from leadhub.foundation.facts_file import Facts
+from leadhub.identity import keyed
 from leadhub.permission import consent_ends
 from leadhub.permission.agreements import Agreement
 from leadhub.permission.consent_ends import PAST, PROCEEDING
@@ -122,7 +123,7 @@ def judged(
     register remembers it. Sorted.
     """
     rule, day = agreement.consent, at.astimezone(ZoneInfo(time_zone)).date()
-    described = _frame(clients).select(*_CLIENT, "part2_program")
+    described = keyed.to_frame(clients).select(*_CLIENT, "part2_program")
     # a proceeding that is not named cannot be looked at
     unnamed = (pl.col("consent_type") == PROCEEDING) & pl.col("docket_no_token").is_null()
     # a client nobody describes is treated as a Part 2 patient: the stricter rule
@@ -163,7 +164,7 @@ def judged(
         "other_purpose": ~pl.col("purpose").is_in(rule.purposes),
     }
     named = (pl.col("recipient") == agreement.partner) & pl.col("info_category").is_in(rule.categories)
-    every = _frame(consents)
+    every = keyed.to_frame(consents)
     past = pl.DataFrame(schema=PAST) if past is None else past
     gone = consent_ends.revocations(every, past).filter(named, revoked)
     before = gone.group_by(*_CLIENT, "info_category").agg(revoked_before=revoked_on.max())
@@ -270,7 +271,7 @@ def valid_at(
     asked = pl.DataFrame(
         [(a.partner, c) for a in asking if a.consent for c in a.consent.categories], _ASKED, orient="row"
     )
-    unasked = _frame(consents).join(asked, on=list(_ASKED), how="anti")
+    unasked = keyed.to_frame(consents).join(asked, on=list(_ASKED), how="anti")
     nobody = unasked.with_columns(
         agreement=pl.lit(None, pl.String), reasons=pl.lit(["not_asked_for"], pl.List(pl.String))
     )
@@ -282,7 +283,3 @@ def state(active_lines: pl.DataFrame) -> str:
     """Hash of who consents now: part of a release's name, so that a changed state is a new release."""
     said = active_lines.with_columns(pl.col("categories").list.join("|"))
     return files.sha256_bytes(said.write_csv().encode())
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))

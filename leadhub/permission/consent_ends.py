@@ -20,6 +20,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from leadhub.identity import keyed
+
 #: the type that is bound to the proceeding it names
 PROCEEDING = "PART2_CJ_2_35"
 DISPOSITION, TREATMENT = "FINAL_DISPOSITION", "END_OF_TREATMENT"
@@ -50,30 +52,22 @@ def over(
 ) -> pl.DataFrame:
     """`PAST` of what a night's tables say by `day`. A treatment that ended before the client signed is not
     the one that the consent was given for."""
-    lines = _frame(consents).join(_treatments(episodes, day), on=_CLIENT, how="left")
+    lines = keyed.to_frame(consents).join(_treatments(episodes, day), on=_CLIENT, how="left")
     lines = lines.join(_dispositions(justice_events), on="docket_no_token", how="left")
     treated = (pl.col("treatment_ended") >= pl.col("signed_on")) & (pl.col("treatment_ended") <= day)
-    nothing = {"revoked_at": pl.lit(None, PAST["revoked_at"]), "ended_on": pl.lit(None, pl.Date)}
+    who = [*_LINE, "client_id", "recipient", "info_category", "docket_no", "docket_no_token"]
+    revoked = lines.filter(pl.col("revoked_at").is_not_null())
+    ended = lines.filter(_BY_TREATMENT & treated)
+    disposed = lines.filter(_BY_PROCEEDING & (pl.col("disposed_on") <= day))
     found = [
-        lines.filter(pl.col("revoked_at").is_not_null()).with_columns(
-            ended_on=nothing["ended_on"], ended_by=pl.lit(None, pl.String), said_on="landed_on"
+        pl.DataFrame(schema=PAST),
+        revoked.select(*who, "revoked_at", said_on="landed_on"),
+        ended.select(
+            *who, ended_on="treatment_ended", ended_by=pl.lit(TREATMENT), said_on="treatment_said"
         ),
-        lines.filter(_BY_TREATMENT & treated).with_columns(
-            revoked_at=nothing["revoked_at"],
-            ended_on="treatment_ended",
-            ended_by=pl.lit(TREATMENT),
-            said_on="treatment_said",
-        ),
-        lines.filter(_BY_PROCEEDING & (pl.col("disposed_on") <= day)).with_columns(
-            revoked_at=nothing["revoked_at"],
-            ended_on="disposed_on",
-            ended_by=pl.lit(DISPOSITION),
-            said_on=pl.lit(None, pl.String),
-        ),
+        disposed.select(*who, ended_on="disposed_on", ended_by=pl.lit(DISPOSITION)),
     ]
-    every = pl.concat(
-        [part.select(pl.col(name).cast(kind) for name, kind in PAST.items()) for part in found]
-    )
+    every = pl.concat(found, how="diagonal_relaxed").cast(pl.Schema(PAST))
     return every.sort(*_LINE, "ended_by", nulls_last=False)
 
 
@@ -124,7 +118,7 @@ def _treated(past: pl.DataFrame, episodes: pa.Table | None, day: date) -> pl.Dat
     seen = past.filter(pl.col("ended_by") == TREATMENT)
     if episodes is None:
         return seen
-    running = _frame(episodes).filter(_running(day)).select(*_CLIENT, "enrolled_on", "landed_on")
+    running = keyed.to_frame(episodes).filter(_running(day)).select(*_CLIENT, "enrolled_on", "landed_on")
     # still open, begun before the end that is remembered, and sent after it: it had not ended
     corrected = (pl.col("enrolled_on") <= pl.col("ended_on")) & (pl.col("landed_on") > pl.col("said_on"))
     return seen.join(
@@ -140,7 +134,7 @@ def _dockets(justice_events: pa.Table | None) -> list[str]:
     """Of the cases that are known here."""
     if justice_events is None:
         return []
-    return _frame(justice_events).get_column("docket_no_token").drop_nulls().unique().to_list()
+    return keyed.to_frame(justice_events).get_column("docket_no_token").drop_nulls().unique().to_list()
 
 
 def _treatments(episodes: pa.Table | None, day: date) -> pl.DataFrame:
@@ -149,7 +143,7 @@ def _treatments(episodes: pa.Table | None, day: date) -> pl.DataFrame:
     if episodes is None:
         ended = {"treatment_ended": pl.Date, "treatment_said": pl.String}
         return pl.DataFrame(schema={"feed": pl.String, "client_id": pl.String, **ended})
-    by_client = _frame(episodes).group_by(_CLIENT)
+    by_client = keyed.to_frame(episodes).group_by(_CLIENT)
     return by_client.agg(
         treatment_ended=pl.when(~_running(day).any()).then(pl.col("exited_on").max()),
         treatment_said=pl.col("landed_on").max(),
@@ -160,10 +154,6 @@ def _dispositions(justice_events: pa.Table | None) -> pl.DataFrame:
     """docket_no_token, disposed_on: of each docket the first disposition."""
     if justice_events is None:
         return pl.DataFrame(schema={"docket_no_token": pl.String, "disposed_on": pl.Date})
-    disposed = _frame(justice_events).filter(pl.col("event_type") == "DISPOSITION")
+    disposed = keyed.to_frame(justice_events).filter(pl.col("event_type") == "DISPOSITION")
     known = disposed.drop_nulls("docket_no_token")
     return known.group_by("docket_no_token").agg(disposed_on=pl.col("event_on").min())
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))

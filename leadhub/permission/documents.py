@@ -74,12 +74,12 @@ def read(path: Path, model: type[Document], named: str = "id") -> Document:
     return facts
 
 
-def read_all(folder: Path, model: type[Document], named: str = "id") -> Folder[Document]:
+def read_all(folder: Path, model: type[Document]) -> Folder[Document]:
     """Every document of a folder, each for itself."""
     found, faults = {}, {}
     for path in sorted(folder.glob("*.yaml")):
         try:
-            found[path.stem] = read(path, model, named)
+            found[path.stem] = read(path, model)
         except TerminalError as error:
             faults[path.stem] = error
     return Folder(found, faults)

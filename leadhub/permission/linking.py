@@ -21,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 
 from leadhub.casework.seals import ARREST, CASE, in_force
+from leadhub.identity import keyed
 from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed, LinkageConsent
 from leadhub.permission import consent
@@ -59,12 +60,12 @@ def linkable(
 
 def _sealed(feed: Feed, tables: dict[str, pa.Table], seals: pa.Table, day: date) -> pl.Series:
     """Defendants all of whose cases are sealed."""
-    cases = _frame(tables["cases"])
-    stated = _frame(tables["dispositions"]).filter(pl.col("sealed_under").is_not_null())
+    cases = keyed.to_frame(tables["cases"])
+    stated = keyed.to_frame(tables["dispositions"]).filter(pl.col("sealed_under").is_not_null())
     what = ["scope", "da_case_no", "arrest_no_token", "cjtn_token"]
-    known = [_frame(seals).filter(pl.col("feed") == feed.id).select(what)]
+    known = [keyed.to_frame(seals).filter(pl.col("feed") == feed.id).select(what)]
     if "seal_orders" in tables:
-        known.append(in_force(_frame(tables["seal_orders"]), day).select(what))
+        known.append(in_force(keyed.to_frame(tables["seal_orders"]), day).select(what))
     remembered = pl.concat(known)
     arrests = remembered.filter(pl.col("scope") == ARREST)
     sealed = pl.concat(
@@ -91,7 +92,3 @@ def _consenting(feed: str, asks: _Asks, tables: dict[str, pa.Table], told: dict[
     }
     lines = consent.active(named["consents"], nobody, asks, episodes=named.get("episodes"), **told)
     return lines.get_column("client_id").unique().sort()
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))

@@ -190,4 +190,4 @@ def asked_bits(site: Site, before: Iterable[float]) -> list[float]:
 
 def _kept(site: Site, agreement_id: str, subject: str) -> Path:
     """What was approved, so that a later preview can say what changed, and withdrawals leave by it."""
-    return site.approved / agreement_id / f"{subject}.json"
+    return site.settings.approved / agreement_id / f"{subject}.json"

@@ -46,7 +46,9 @@ def numbered(site: Site, feeds: Mapping[str, Any], agency: str = "") -> Iterator
 def tonight(site: Site, night: str, feeds: Mapping[str, Any], base: Mapping[str, Any]) -> pa.Table:
     """`COLUMNS` of all who left until this night, within `REACH`. `base`: the committed night before."""
     known = base["tables"].get(TABLE) if base["night"] else None
-    before = _frame(site.lake.read(TABLE, known)) if known is not None else pl.DataFrame(schema=COLUMNS)
+    before = pl.DataFrame(schema=COLUMNS)
+    if known is not None:
+        before = keyed.to_frame(site.lake.read(TABLE, known))
     since = (date.fromisoformat(night) - REACH).isoformat()
     left = [before.filter(pl.col("until") >= since)]
     for feed in site.feeds.values() if base["night"] else ():
@@ -55,7 +57,7 @@ def tonight(site: Site, night: str, feeds: Mapping[str, Any], base: Mapping[str,
                 continue
             then, now = (_read(site, feed.id, name, column, known) for known in (base["feeds"], feeds))
             gone = then.join(now, on="record_id", how="anti")
-            walk = _frame(site.lake.read("crosswalk", base["tables"]["crosswalk"]))
+            walk = keyed.to_frame(site.lake.read("crosswalk", base["tables"]["crosswalk"]))
             told = gone.join(walk.select("record_id", "person_id"), on="record_id")
             who = told.select(pl.lit(feed.agency).alias("agency"), "number", "person_id")
             left.append(who.with_columns(until=pl.lit(night)))
@@ -68,7 +70,7 @@ def of_agency(site: Site, manifest: Mapping[str, Any], agency: str) -> pl.DataFr
     version = manifest["tables"].get(TABLE)
     if version is None:
         return pl.DataFrame(schema=COLUMNS)
-    mine = _frame(site.lake.read(TABLE, version)).filter(pl.col("agency") == agency)
+    mine = keyed.to_frame(site.lake.read(TABLE, version)).filter(pl.col("agency") == agency)
     opened = sealing.open_sealed(mine.get_column("number").to_arrow(), agency, site.keys)
     return mine.with_columns(number=pl.Series(opened.to_pylist(), dtype=pl.String))
 
@@ -84,8 +86,4 @@ def _persons(site: Site, feed_id: str) -> Iterator[tuple[str, str]]:
 def _read(site: Site, feed_id: str, name: str, column: str, feeds: Mapping[str, Any]) -> pl.DataFrame:
     version = feeds[feed_id]["tables"][name]["version"]
     table = tables.read(site, feed_id, name, version, ["record_id", column])
-    return _frame(table).rename({column: "number"})
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))
+    return keyed.to_frame(table).rename({column: "number"})

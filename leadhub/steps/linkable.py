@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -15,12 +16,11 @@ from leadhub.steps.site import Site
 
 
 def linkable(
-    site: Site, feed: Feed, states: dict[str, pa.Table], quarantined: int | None
+    site: Site, feed: Feed, states: dict[str, pa.Table], refused: Mapping[str, int]
 ) -> Linkable | None:
-    """`linking.linkable` of a feed's state tables, now. `quarantined`: the version of its quarantine."""
+    """`linking.linkable` of a feed's state tables, now. `refused`: as `doubts.versions` gives it."""
     told: dict[str, Any] = {"at": clock.now(), "time_zone": site.settings.time_zone}
     if feed.linkage_consent is None:
         return linking.linkable(feed, states, seals.register(site), **told)
-    versions = {} if quarantined is None else {f"quarantine_{feed.id}": quarantined}
-    doubted, past = doubts.consents(site, versions), past_consents.register(site)
+    doubted, past = doubts.consents(site, refused), past_consents.register(site)
     return linking.linkable(feed, states, seals.register(site), doubted=doubted, past=past, **told)

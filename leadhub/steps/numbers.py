@@ -11,8 +11,9 @@ like one whose tokens did not outlive a rotation, and nothing that was said of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -33,17 +34,21 @@ SEALED, BARRED = "sealed", "barred"
 
 
 def of_feed(
-    site: Site, feed_id: str, versions: dict[str, int], night: str, quarantined: int | None = None
+    site: Site,
+    feed_id: str,
+    versions: dict[str, int],
+    night: str,
+    refused: Mapping[str, int] = MappingProxyType({}),
 ) -> pa.Table:
     """`_COLUMNS`, sorted. `versions`: table → version of its state. `night`: on which seals count.
-    `quarantined`: the version of its quarantine."""
+    `refused`: as `doubts.versions` gives it."""
     register = pl.DataFrame(pl.from_arrow(seals.register(site))).filter(pl.col("scope") != CHARGE)
     read = _Tables(site, feed_id, versions)
     sealed = [register.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
     sealed += read.sealed(date.fromisoformat(night))
     kind = {"feed": pl.lit(feed_id), "kind": pl.lit(SEALED)}
     silent = pl.concat(sealed).with_columns(**kind)
-    barred = read.barred(quarantined).with_columns(feed=pl.lit(feed_id), kind=pl.lit(BARRED))
+    barred = read.barred(refused).with_columns(feed=pl.lit(feed_id), kind=pl.lit(BARRED))
     every = pl.concat([pl.DataFrame(schema=_COLUMNS), *read.quoted(), silent, barred], how="diagonal")
     return keyed.to_arrow(every.unique().sort(*_COLUMNS, nulls_last=True))
 
@@ -104,13 +109,13 @@ class _Tables:
                 ]
         return found
 
-    def barred(self, quarantined: int | None) -> pl.DataFrame:
+    def barred(self, refused: Mapping[str, int]) -> pl.DataFrame:
         """`record_id` of the persons who may not be linked."""
         persons = [t for t in self._versions if self._facts[t].holds_persons]
         others = self._versions.keys() - set(persons)
         states = {t: tables.read(self._site, self._feed_id, t, self._versions[t]) for t in sorted(others)}
         feed = self._site.feeds[self._feed_id]
-        may = linkable(self._site, feed, states, quarantined) if persons else None
+        may = linkable(self._site, feed, states, refused) if persons else None
         found = [pl.DataFrame(schema={"record_id": pl.String})]
         if may:
             for read in (self._read(table) for table in persons):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -16,41 +16,38 @@ from leadhub.release.store import Store
 from leadhub.steps import approvals
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
-from leadhub.steps.terms import Approved
 
 
-def _of_each(site: Site) -> Iterator[tuple[Agreement, list[Recall]]]:
-    """By what two people approved: nothing was delivered by anything else. Where that cannot be read back
-    the others go on, and stewards are told (`_unread`)."""
+def _approved(site: Site) -> tuple[list[Agreement], list[str]]:
+    """Licences as two people approved them last: nothing was delivered by anything else. And of each of
+    which that cannot be read back, why: the others go on, and stewards are told."""
+    found, unread = [], []
     for name in site.licences:
-        approved = _approved(site, name)
-        if not isinstance(approved, Approved):
-            continue
-        agreement = approved.agreement
+        try:
+            if approved := approvals.approved(site, name):
+                found.append(approved.agreement)
+        except TerminalError as error:
+            unread.append(error.message)
+    return found, unread
+
+
+def _of_each(site: Site, agreements: Iterable[Agreement]) -> Iterator[tuple[Agreement, list[Recall]]]:
+    for agreement in agreements:
         chain = Store(site.settings.var, agreement.partner, agreement.dataset).chain
         found = recalls.recalls(agreement.partner, ledger.entries(chain))
         yield agreement, [r for r in found if r.dataset == agreement.dataset]
 
 
-def _approved(site: Site, name: str) -> Approved | TerminalError | None:
-    try:
-        return approvals.approved(site, name)
-    except TerminalError as error:
-        return error
-
-
-def _unread(site: Site) -> list[str]:
-    """Why what was approved cannot be read back, of each licence of which that is so."""
-    told = (_approved(site, name) for name in site.licences)
-    return [error.message for error in told if isinstance(error, TerminalError)]
-
-
 def listed(site: Site) -> list[dict[str, Any]]:
     """Every recall: partner, dataset, sequence, rows, delivered_at, days, state (`open`, `overdue`, or the
     outcome of `recalls.OUTCOMES`), acknowledged_at."""
+    return _listed(site, _approved(site)[0])
+
+
+def _listed(site: Site, agreements: Iterable[Agreement]) -> list[dict[str, Any]]:
     today = date.fromisoformat(clock.tonight(site.settings.time_zone))
     rows = []
-    for agreement, found in _of_each(site):
+    for agreement, found in _of_each(site, agreements):
         for recall in found:
             days = recall.days_open(today)
             late = days > agreement.acknowledge_within_days
@@ -93,7 +90,8 @@ def collect(site: Site) -> Receipt:
     from connectors.sftp import Outbox
 
     taken, refused = 0, []
-    for agreement, found in _of_each(site):
+    agreements, unread = _approved(site)
+    for agreement, found in _of_each(site, agreements):
         waiting = [r for r in found if not r.done]
         if not waiting:
             continue
@@ -113,7 +111,7 @@ def collect(site: Site) -> Receipt:
                     continue
                 outbox.remove_answer(name)
                 taken += 1
-    rows = listed(site)
+    rows = _listed(site, agreements)
     overdue = [
         f"{r['partner']}/{r['dataset']}/{r['sequence']:06d}" for r in rows if r["state"] == "overdue"
     ]
@@ -127,7 +125,7 @@ def collect(site: Site) -> Receipt:
         "refused": refused,
         "overdue": overdue,
         "abandoned": gone,
-        "text": "\n".join(filter(None, (_text(refused, overdue, kept, gone), *_unread(site)))),
+        "text": "\n".join(filter(None, (_text(refused, overdue, kept, gone), *unread))),
     }
 
 

@@ -95,14 +95,9 @@ class Site:
             ) from None
 
     @property
-    def approved(self) -> Path:
-        """What two people have approved, a folder a licence (`approvals`)."""
-        return self.settings.var / "ledger" / "approved"
-
-    @property
     def licences(self) -> list[str]:
         """Ids of all licences, also of those whose file cannot be read, or is gone since its approval."""
-        return [licence.id for licence in licences.known(self.settings.agreements, self.approved)]
+        return [licence.id for licence in licences.known(self.settings.agreements, self.settings.approved)]
 
     @cached_property
     def agreements(self) -> Mapping[str, Agreement]:

@@ -20,7 +20,7 @@ from leadhub.identity.linkage.schema import person
 from leadhub.identity.pseudonymise import Linkable
 from leadhub.intake.feeds import Feed
 from leadhub.intake.landing import Drop
-from leadhub.steps import judgement, numbers, tables
+from leadhub.steps import doubts, judgement, numbers, tables
 from leadhub.steps.ingest import Receipt, base_of
 from leadhub.steps.linkable import linkable
 from leadhub.steps.site import Site
@@ -50,10 +50,10 @@ def pseudonymise(site: Site, feed_id: str, night: str) -> Receipt:
             tables = {t: {**c, "upserted": 0, "removed": 0} for t, c in base["tables"].items()}
         else:
             facts, states = site.facts(feed), dict[str, pa.Table]()
+            refused = doubts.versions({feed_id: validated}, {})
             # what bars a person from linkage is known before they are tokenised
             for name in sorted(feed.tables, key=lambda t: facts[t].holds_persons):
-                version = validated["quarantine"]["version"]
-                may = linkable(site, feed, states, version) if facts[name].holds_persons else None
+                may = linkable(site, feed, states, refused) if facts[name].holds_persons else None
                 tables[name], states[name], tokens = _advance(
                     site, feed, name, base, drops, again, night, may
                 )
@@ -275,9 +275,9 @@ def close(site: Site, feed_id: str, night: str) -> Receipt:
 
 def _numbers(site: Site, feed_id: str, state: Receipt, night: str, quarantine: Receipt | None) -> pa.Table:
     versions = {table: counts["version"] for table, counts in state["tables"].items()}
-    name = f"quarantine_{feed_id}"
-    opened = quarantine["version"] if quarantine else site.lake.base(night)["tables"].get(name)
-    return numbers.of_feed(site, feed_id, versions, night, opened)
+    before = site.lake.base(night)["tables"]
+    refused = doubts.versions({feed_id: {"quarantine": quarantine}}, before)
+    return numbers.of_feed(site, feed_id, versions, night, refused)
 
 
 def _counts(validated: Receipt | None) -> dict[str, int]:

@@ -37,7 +37,10 @@ def of(site: Site, agreement: Agreement, frame: Frame) -> Terms:
     told: dict[str, Any] = {
         _LICENCE: agreement.model_dump(mode="json"),
         "columns": {c.name: asdict(c) for c in facts.columns if c.name in agreement.columns},
-        _SEALED: {"open": visible(agreement), "strictest first": [p.id for p in _provisions()]},
+        _SEALED: {
+            "open": visible(agreement),
+            "strictest first": [p.id for p in provisions.load().provisions],
+        },
     }
     for signed in frames.tiers(agreement, frame)[1:]:
         tier = _MEMORANDUM if isinstance(signed, Memorandum) else _SHARING
@@ -53,10 +56,6 @@ def of(site: Site, agreement: Agreement, frame: Frame) -> Terms:
         told[_KEY] = {"fingerprint": openpgp.fingerprint(key)}
     # as they are read back, to be compared
     return Terms(agreement.dataset, agreement.id, agreement.version, json.loads(files.canonical_json(told)))
-
-
-def _provisions() -> tuple[provisions.Provision, ...]:
-    return provisions.load().provisions
 
 
 def visible(agreement: Agreement) -> list[str]:

@@ -1,7 +1,6 @@
 """Nothing leaves under a licence that two people have not approved; withdrawals leave all the same."""
 
 import json
-import re
 import shutil
 from functools import partial
 
@@ -17,6 +16,7 @@ from leadhub.foundation.settings import REPOSITORY, Settings
 from leadhub.release import accounting
 from leadhub.steps import approvals, publish
 from leadhub.steps.site import open_site
+from tests import documents
 from tests.night.clinic import send, sent
 from tests.night.test_revocation import KEY, delivered, revoked, spoken
 
@@ -40,10 +40,7 @@ def key_of_da(nights):
 
 
 def edit(site, old: str, new: str) -> None:
-    path = site.settings.agreements / f"{LICENCE}.yaml"
-    text = path.read_text()
-    assert re.search(old, text)
-    path.write_text(re.sub(old, new, text))
+    documents.edit(site.settings.agreements, f"{LICENCE}.yaml", old, new)
 
 
 @pytest.fixture(scope="module")

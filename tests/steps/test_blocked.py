@@ -14,6 +14,7 @@ from leadhub.foundation import keys as key_ring
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.settings import REPOSITORY, Settings
 from leadhub.steps import blocked
+from tests.documents import edit
 
 DA, COUNTS = "district_attorney__diversion_status", "policy_coordinating_group__referred_persons"
 ALL = {p.stem for p in (REPOSITORY / "agreements").glob("*.yaml")}
@@ -23,13 +24,6 @@ ALL = {p.stem for p in (REPOSITORY / "agreements").glob("*.yaml")}
 def settings(tmp_path):
     shutil.copytree(REPOSITORY / "agreements", tmp_path / "agreements")
     return Settings(agreements=tmp_path / "agreements", var=tmp_path / "var")
-
-
-def edit(settings, name: str, old: str, new: str) -> None:
-    path = settings.agreements / name
-    text = path.read_text()
-    assert re.search(old, text)
-    path.write_text(re.sub(old, new, text, count=1))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +48,7 @@ def test_a_broken_document_stops_exactly_the_licences_that_need_it(
     settings, monkeypatch, name, old, new, stopped, said
 ):
     assert blocked.told(settings) == []
-    edit(settings, name, old, new)
+    edit(settings.agreements, name, old, new)
     assert set(blocked.licences(settings)) == stopped
     told = blocked.told(settings)
     assert all(re.search(said, line) for line in told)

@@ -2,11 +2,9 @@
 
 import polars as pl
 import pyarrow as pa
-import pytest
 
 from leadhub.casework.seals import UNREAD
 from leadhub.foundation import keys as key_ring
-from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing
 from leadhub.intake import quarantine
 from leadhub.intake.mapping import DTYPES, Mapped, to_arrow
@@ -19,13 +17,6 @@ from schemas import contract
 
 HARBOR, DA = "harbor_case_management", "da_cases"
 FAULTS = pa.schema([("row", pa.int32()), ("column", pa.string()), ("reason", pa.string())])
-
-
-@pytest.fixture
-def site(tmp_path):
-    settings = Settings(var=tmp_path)
-    keys = key_ring.load(settings.root_key, create=True)
-    return Site(settings, key_ring.verify(keys, settings.key_state), lambda _: None)
 
 
 def test_every_restriction_is_a_table_of_a_contract_with_these_ids():

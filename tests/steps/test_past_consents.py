@@ -4,23 +4,14 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pyarrow as pa
-import pytest
 
 from leadhub.foundation import keys as key_ring
-from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing, tokens
 from leadhub.permission.consent_ends import DISPOSITION, PAST
 from leadhub.steps import past_consents, tables
 from leadhub.steps.site import Site
 
 HARBOR, AT = "harbor_case_management", datetime(2026, 11, 1, 9, tzinfo=UTC)
-
-
-@pytest.fixture
-def site(tmp_path):
-    settings = Settings(var=tmp_path)
-    keys = key_ring.load(settings.root_key, create=True)
-    return Site(settings, key_ring.verify(keys, settings.key_state), lambda _: None)
 
 
 def lines(site, *said: dict) -> pl.DataFrame:

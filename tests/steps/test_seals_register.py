@@ -2,23 +2,12 @@
 
 import polars as pl
 import pyarrow as pa
-import pytest
 
 from leadhub.casework.seals import CHARGE, COLUMNS
-from leadhub.foundation import keys as key_ring
-from leadhub.foundation.settings import Settings
 from leadhub.identity import sealing
 from leadhub.steps import seals
-from leadhub.steps.site import Site
 
 OFFICE = "da_cases"
-
-
-@pytest.fixture
-def site(tmp_path):
-    settings = Settings(var=tmp_path)
-    keys = key_ring.load(settings.root_key, create=True)
-    return Site(settings, key_ring.verify(keys, settings.key_state), lambda _: None)
 
 
 def orders(site, *numbers: str) -> list[str]:

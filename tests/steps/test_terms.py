@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 import shutil
 
 import pytest
@@ -16,6 +15,7 @@ from leadhub.permission import consent
 from leadhub.release import approval
 from leadhub.steps import approvals, recalls, terms
 from leadhub.steps.site import Site
+from tests.documents import edit
 
 DA = "district_attorney__diversion_status"
 CASE_MANAGEMENT = "harbor_case_management__client_justice_events"
@@ -58,13 +58,6 @@ def asked(site, before) -> dict[str, list[str]]:
     }
 
 
-def edit(site, name: str, old: str, new: str) -> None:
-    path = site.settings.agreements / name
-    text = path.read_text()
-    assert re.search(old, text)
-    path.write_text(re.sub(old, new, text, count=1))
-
-
 @pytest.mark.parametrize(
     ("name", "old", "new", "whom", "changed"),
     [
@@ -90,7 +83,7 @@ def edit(site, name: str, old: str, new: str) -> None:
 )
 def test_a_changed_document_asks_of_every_licence_that_rests_on_it(site, name, old, new, whom, changed):
     before = of_each(site)
-    edit(site, name, old, new)
+    edit(site.settings.agreements, name, old, new)
     assert asked(site, before) == {one: [changed] for one in whom}
 
 
@@ -109,7 +102,12 @@ def test_another_key_of_the_partner_asks_and_its_absence_stops(site, certificate
     with pytest.raises(TerminalError, match="key_missing"):
         of_each(site)
     agreed = openpgp.fingerprint(certificates[1])
-    edit(site, f"{DA}.yaml", "  encrypt: true", f"  encrypt: true\n  fingerprint: {agreed}")
+    edit(
+        site.settings.agreements,
+        f"{DA}.yaml",
+        "  encrypt: true",
+        f"  encrypt: true\n  fingerprint: {agreed}",
+    )
     files.write_bytes(path, certificates[2])
     with pytest.raises(TerminalError, match="recipient_key_mismatch"):
         of_each(site)
@@ -154,7 +152,7 @@ def test_what_was_approved_stands_whatever_becomes_of_the_files(site, certificat
 
 def test_who_answers_answers_for_the_documents_that_they_saw(site):
     seen = of_each(site)[DA].subject
-    edit(site, "sharing/police_data.yaml", "2031-12-31", "2032-12-31")
+    edit(site.settings.agreements, "sharing/police_data.yaml", "2031-12-31", "2032-12-31")
     with pytest.raises(TerminalError, match="approval_refused: a document changed"):
         approvals.answer(site, DA, "proposed", by="A", subject_sha256=seen)
     now = of_each(site)[DA].subject
@@ -164,7 +162,7 @@ def test_who_answers_answers_for_the_documents_that_they_saw(site):
 @pytest.mark.parametrize("fact", ["licence", "key", "no key"])
 def test_what_is_not_as_it_was_approved_is_refused(site, certificates, fact):
     approve(site, DA)
-    [path] = site.approved.glob("*/*.json")
+    [path] = site.settings.approved.glob("*/*.json")
     told = json.loads(path.read_text())
     if fact == "licence":
         told["documents"]["licence"]["recipient"]["connection"] = "sftp_police"
@@ -178,9 +176,9 @@ def test_what_is_not_as_it_was_approved_is_refused(site, certificates, fact):
 def test_thresholds_of_link_evidence_are_those_approved(site):
     assert approvals.asked_bits(site, [3.0]) == []
     approve(site, CASE_MANAGEMENT)
-    edit(site, f"{CASE_MANAGEMENT}.yaml", "min_bits: 6", "min_bits: 9")
+    edit(site.settings.agreements, f"{CASE_MANAGEMENT}.yaml", "min_bits: 6", "min_bits: 9")
     assert approvals.asked_bits(site, [3.0]) == [6.0]
-    next(site.approved.glob("*/*.json")).unlink()
+    next(site.settings.approved.glob("*/*.json")).unlink()
     assert approvals.asked_bits(site, [3.0]) == [3.0]
 
 
