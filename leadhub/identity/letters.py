@@ -24,7 +24,7 @@ def soundex(names: pl.Series) -> pl.Series:
     Null for names without Latin letters.
     """
     latin = names.str.replace_all(r"[^A-Z]", "").replace("", None)
-    written, lengths = _bytes(latin)
+    written, lengths = in_bytes(latin)
     word = np.repeat(np.arange(len(lengths)), lengths)
     begins = np.append(True, word[1:] != word[:-1])[: len(word)]
     sounds = _SOUND[written]
@@ -77,10 +77,10 @@ def _widths(letters: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _text(texts: pl.Series) -> str:
-    return _bytes(texts)[0].tobytes().decode()
+    return in_bytes(texts)[0].tobytes().decode()
 
 
-def _bytes(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+def in_bytes(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """All bytes (uint8), and how many each text has (int64; null has none)."""
     array = keyed.to_array(texts.fill_null(""))
     if not len(array):

@@ -20,8 +20,9 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
 from leadhub.identity import keyed, normalise, parts, rarity
+from leadhub.identity.cmac import Mac
 from leadhub.identity.coded import Coded
-from leadhub.identity.composite import Digests, Mac, digest, words
+from leadhub.identity.digests import Digests, digest
 from leadhub.identity.linkage.schema import LinkageSchema, Part, Tier, person
 
 NYSID_COLUMN = "nysid_token"
@@ -74,7 +75,7 @@ def tokenise(
     else:
         made = _match_keys(digests, schema, Mac(keys.derive("token:link")), frame.height)
     nysid = known["nysid"]
-    made[NYSID_COLUMN] = digest(nysid.codes, nysid.once, keys.hmac_text_key("token:nysid")).tokens()
+    made[NYSID_COLUMN] = digest(nysid.codes, nysid.once, Mac(keys.derive("token:nysid"))).tokens()
     nothing = pa.nulls(frame.height, pa.uint64())
     arrays = {f"p_{name}": lists for name, lists in several.items()}
     arrays |= dict(zip(named, keyed.to_arrow(pl.DataFrame(named)).columns))
@@ -126,10 +127,10 @@ def _digests(
     def made(name: str) -> Any:
         part = schema.parts[name]
         source = sources[part.of]
-        texts, key = parts.derive(part, source.once), keys.hmac_text_key(f"token:part:{name}")
+        texts, mac = parts.derive(part, source.once), Mac(keys.derive(f"token:part:{name}"))
         if part.many:
-            return _lists(source.codes, texts, key)
-        return digest(source.codes, texts, key, _bits(part, known, texts) if tier == "tokens" else None)
+            return _lists(source.codes, texts, mac)
+        return digest(source.codes, texts, mac, _bits(part, known, texts) if tier == "tokens" else None)
 
     used = [n for n, p in schema.parts.items() if tier == "fields" or not p.many]
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -145,10 +146,10 @@ def _bits(part: Part, known: dict[str, Coded], texts: pl.Series) -> np.ndarray:
     return rarity.bits(part, texts)
 
 
-def _lists(codes: np.ndarray, once: pl.Series, key: str) -> pa.Array:
+def _lists(codes: np.ndarray, once: pl.Series, mac: Mac) -> pa.Array:
     """Lists of tokens as a dictionary array, each distinct list once; `once` holds each code's texts."""
     lists = once.to_arrow(compat_level=pl.CompatLevel.newest())
-    hashed = words(keyed.to_series(lists.values), key)
+    hashed = mac.texts(keyed.to_series(lists.values))
     tokens = pa.ListArray.from_arrays(lists.offsets.cast(pa.int32()), pa.array(hashed, pa.uint64()))
     # a code without texts is missing
     empty = np.diff(lists.offsets.to_numpy())[codes] == 0 if len(once) else codes == -1
