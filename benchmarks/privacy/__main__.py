@@ -37,7 +37,7 @@ KNOWLEDGE = (
 #: of the curve: public lists, and rolls of everybody
 SOME = tuple(k for k in KNOWLEDGE if k.covers in (None, 1.0))
 QUICK, CURVE = 2_000, 8_000
-GATES = (12.0, 15.0, 20.0, 24.0)
+GATES = (8.0, 10.0, 12.0, 15.0, 20.0)
 #: no more of a night's records than this without any key may be named beyond chance
 BOUND = 0.001
 

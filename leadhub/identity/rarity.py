@@ -4,6 +4,9 @@ Names are the one kind of identifier whose values are far from equally common, s
 one (`common_names.csv`: US Census Bureau, name files of 1990, public domain; women's and men's given names
 halved and added). What is derived from names (a Soundex code, a beginning) has the sum of their shares.
 Every other part has the bits that the linkage schema states.
+
+Whoever holds tokens sees which of a record's keys were refused, and so how common its names are. He shall
+see it roughly: bits of names are whole steps, rounded down.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from leadhub.identity.coded import Coded
 from leadhub.identity.linkage.schema import UNLISTED_BITS, LinkageSchema, Part
 
 _FILE = Path(__file__).with_name("common_names.csv")
+#: bits; with `least_bits` chosen by what attacks find (`docs/privacy.md`)
+STEP = 2
 #: kinds whose values are counted as another's
 _AS = {"middle_name": "first_name"}
 
@@ -31,7 +36,8 @@ def common() -> pl.DataFrame:
 
 
 def bits(part: Part, derived: pl.Series) -> np.ndarray:
-    """float32 a value of `derived` (the texts of a part of one kind); no value has fewer than none."""
+    """float32 a value of `derived` (the texts of a part of one kind), of names in whole steps; no value has
+    fewer than none."""
     if not part.by_value:
         return np.full(len(derived), part.bits, dtype=np.float32)
     kind = _AS.get(part.of[0], part.of[0])
@@ -41,7 +47,8 @@ def bits(part: Part, derived: pl.Series) -> np.ndarray:
     table = shares.filter(pl.col("text").is_not_null())
     found = pl.DataFrame({"text": derived}).join(table, on="text", how="left", maintain_order="left")
     known = -(found.get_column("percent") / 100).log(2)
-    return known.fill_null(UNLISTED_BITS[kind]).to_numpy().astype(np.float32)
+    exactly = known.fill_null(UNLISTED_BITS[kind]).to_numpy()
+    return (np.floor(exactly / STEP) * STEP).astype(np.float32)
 
 
 def either_way(one: Coded, other: Coded) -> np.ndarray:

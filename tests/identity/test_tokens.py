@@ -84,9 +84,21 @@ def test_common_names_alone_have_no_token_and_rare_ones_do(keys):
     rare = PERSON | {"record_id": "r2", "last_name": "Quackenbush", "first_name": "Thaddeus"}
     half = PERSON | {"record_id": "r3", "last_name": "Jones", "first_name": "John"}
     made = tokens.tokenise(table(smith, rare, half), feed="f", keys=keys)
-    known = [t is not None for t in made.column("k_last+first").to_pylist()]
+    known = [t is not None for t in made.column("k_last+first_initial").to_pylist()]
     assert known == [False, True, False]
-    assert made.column("k_last+first+dob").null_count == 0
+    assert made.column("k_names+dob").null_count == made.column("k_last+first").null_count == 0
+
+
+def test_how_rare_a_name_is_shows_in_whole_steps_of_which_none_is_more_than_it_has():
+    parts_of_names = [p for p in person().parts.values() if p.by_value and len(p.of) == 1]
+    listed = pl.Series(rarity.common().get_column("name"))
+    for part in parts_of_names:
+        made = rarity.bits(part, parts.derive(part, listed))
+        assert set(made.tolist()) <= {0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0}
+        assert made.max() <= part.most_bits
+    # 1 % of people: 6.6 bits
+    smith = rarity.bits(person().parts["last"], pl.Series(["SMITH"]))
+    assert smith.tolist() == [6.0]
 
 
 def part_digests(person_row, keys):
@@ -146,7 +158,7 @@ def test_kinds_that_an_agency_does_not_give_are_missing_and_others_are_refused(k
     few = table(PERSON).select(["record_id", "last_name", "first_name", "date_of_birth"])
     row = tokens.tokenise(few, feed="f", keys=keys).to_pylist()[0]
     assert row["nysid_token"] is None
-    assert row["k_last+first+dob"] is not None
+    assert row["k_names+dob"] is not None
     with pytest.raises(TerminalError) as error:
         tokens.tokenise(few.append_column("diagnosis", pa.array(["x"])), feed="f", keys=keys)
     assert error.value.reason == "column_not_allowed"
@@ -166,8 +178,8 @@ def schema_with(**changed):
     "key",
     [
         ("dob", "year_day"),
-        ("zip", "year"),
-        ("zip", "city", "month_day"),
+        ("zip_area", "year"),
+        ("zip", "city", "suffix"),
         ("surname", "dob"),
     ],
 )
@@ -213,7 +225,7 @@ def test_any_change_of_the_schema_changes_the_marker(keys):
 
 def test_an_error_in_a_schema_file_names_file_and_place(tmp_path):
     path = tmp_path / "ours.yaml"
-    path.write_text(PERSON_FILE.read_text().replace("least_bits: 15.0", "least_bits: 99.0"))
+    path.write_text(PERSON_FILE.read_text().replace("least_bits: 10.0", "least_bits: 99.0"))
     with pytest.raises(TerminalError, match=r"ours.yaml.*fewer than 99") as error:
         load(path)
     assert error.value.reason == "linkage_schema_invalid"

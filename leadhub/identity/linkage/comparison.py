@@ -290,8 +290,8 @@ def _told(schema: LinkageSchema, records: int) -> np.ndarray:
     usual = np.array([schema.usual_bits(key) for key in schema.match_keys], dtype=np.float32)
     seen = np.float32(np.log2(max(2, records)) + _UNSEEN_BITS)
     common = np.arange(_NONE, dtype=np.uint8)
-    told = np.minimum(np.float32(schema.least_bits), seen - common) - usual[:, None]
-    told[usual >= schema.least_bits] = 0
+    told = np.minimum(np.float32(schema.rarest_bits), seen - common) - usual[:, None]
+    told[usual >= schema.rarest_bits] = 0
     return told
 
 

@@ -9,7 +9,8 @@ records share, and which not, tells how far each field agrees. `fields` stores o
 compares more exactly, and tells whoever holds it and the key-less lake how often each value occurs.
 
 **Least entropy.** A token whose value more than one person in 2^`least_bits` share could be inverted by
-frequency. So it is not made: John Smith gets no token over his names alone, a rarer name does (`rarity`).
+frequency. So it is not made: J. Smith gets no token over surname and initial, a rarer name does (`rarity`).
+In tier `tokens` the rarity of a value that two records share counts, up to `rarest_bits`.
 A match key that no value could pass, as a birth date (with the sex or without), is refused.
 """
 
@@ -38,12 +39,13 @@ PERSON = Path(__file__).with_name("person.yaml")
 #: rules that give several values; two records agree where they share one of them
 MANY = ("one_letter_off", "one_digit_off", "within_two_years", "words")
 
-#: bits of a name that is not listed in `common_names.csv`: fewer than 0.003 % (surnames) or 0.006 % have it
-UNLISTED_BITS = {"last_name": 15.0, "first_name": 14.0, "middle_name": 14.0}
+#: bits of a name that is not listed in `common_names.csv`, in the steps of `rarity`: fewer than 0.003 %
+#: (surnames) or 0.006 % have it
+UNLISTED_BITS = {"last_name": 14.0, "first_name": 14.0, "middle_name": 14.0}
 
 #: codes of a field's level: not comparable; comparable and different; then the levels, loosest first
 UNKNOWN, DIFFER = 0, 1
-#: which keys two records share is one machine word
+#: which keys two records share are two machine words
 MOST_KEYS = 128
 #: so many candidate keys, and one for NYSIDs, have numbers of one byte (`nearby`)
 MOST_CANDIDATES = 253
@@ -141,6 +143,7 @@ class LinkageSchema(Facts):
     fields: dict[str, Field]
     together: tuple[tuple[str, str], ...] = ()
     least_bits: float
+    rarest_bits: float
     match_keys: tuple[tuple[str, ...], ...]
     candidate_keys: tuple[tuple[str, ...], ...]
 

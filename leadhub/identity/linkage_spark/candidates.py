@@ -116,7 +116,7 @@ def _keys(frames: Frames, caps: np.ndarray) -> DataFrame:
     usual = np.full(len(caps), np.nan)
     if masks(frames.head):
         usual[: len(schema.match_keys)] = [schema.usual_bits(key) for key in schema.match_keys]
-    usual[~(usual < schema.least_bits)] = np.nan
+    usual[~(usual < schema.rarest_bits)] = np.nan
     return frames.table(
         {"key": np.arange(len(caps)), "cap": caps, "usual": pa.array(usual, from_pandas=True)},
         {"key": pa.int32(), "cap": pa.int64(), "usual": pa.float64()},
@@ -136,7 +136,7 @@ def _by_key(head: Records, most: int) -> list[str]:
     (`comparison._by_keys`); `most`: how many records one person may have."""
     if not masks(head):
         return []
-    count, least = len(head.schema.key_names), head.schema.least_bits
+    count, rarest = len(head.schema.key_names), head.schema.rarest_bits
     bits = [
         f"CASE WHEN key BETWEEN {WORD * i} AND {min(count, WORD * (i + 1)) - 1} "
         f"THEN shiftleft(1L, key - {WORD * i}) ELSE 0L END AS shared_{i}"
@@ -148,7 +148,7 @@ def _by_key(head: Records, most: int) -> list[str]:
     common = "CASE WHEN size > 1 THEN length(bin(size - 1)) ELSE 0 END"
     more = f"greatest(0, ({common}) - {ordinary})"
     excess = f"CASE WHEN key < {count} THEN CAST(-{more} AS FLOAT) END AS r_excess"
-    told = f"CAST(least({least}D, {unseen!r}D - {more}) - usual AS FLOAT) AS r_beyond"
+    told = f"CAST(least({rarest}D, {unseen!r}D - {more}) - usual AS FLOAT) AS r_beyond"
     return [*bits, excess, told]
 
 

@@ -24,9 +24,8 @@ COLUMNS = tokens.columns(person(), "tokens")
 MATCH_KEYS = person().columns("tokens")
 NOBODY = dict.fromkeys(COLUMNS)
 #: the keys of one surname, given name and birth date
-NAME = {
-    f"k_{n}": "n" for k, n in zip(person().match_keys, person().key_names) if "dob" in k and len(k) == 3
-}
+SAME = person().closure({"names", "last", "first", "dob"})
+NAME = {f"k_{n}": "n" for k, n in zip(person().match_keys, person().key_names) if set(k) <= SAME}
 
 
 def word(value: str | None) -> int | None:
@@ -271,7 +270,7 @@ def test_how_many_records_one_person_may_have_is_seen_in_blocks_that_no_two_peop
 def test_two_whom_the_evidence_keeps_apart_are_not_joined_by_a_third():
     """r1 and r3 share surname, initial and birth date, and differ in all else; r2 fits both."""
     one, two = (dict.fromkeys(MATCH_KEYS, value) for value in "12")
-    two |= {"k_last+dob": "1", "k_last_sound+dob": "1"}
+    two |= {"k_last_sound+dob": "1", "k_last_head+dob": "1", "k_last_tail+dob": "1"}
     linked = link(
         records(
             {"record_id": "r1", **one},
