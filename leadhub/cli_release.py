@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 
 from connectors.base import connection_from_environment
 from leadhub.cli_linkage import console_width, table_of
@@ -33,6 +32,13 @@ def _site() -> Site:
     from leadhub.steps.site import open_site
 
     return open_site(connection_from_environment)
+
+
+def _print(text: str) -> None:
+    # a tenth of what each short process of a night loads, for three commands
+    from rich.markdown import Markdown
+
+    console.print(Markdown(text))
 
 
 @app.command()
@@ -63,7 +69,7 @@ def preview(licence: Licence, as_json: Json = False) -> None:
     if as_json:
         print(json.dumps(found["preview"], indent=1))  # noqa: T201
         return
-    console.print(Markdown(found["markdown"]))
+    _print(found["markdown"])
 
 
 @app.command()
@@ -90,7 +96,7 @@ def _answer(licence: str, role: Role, by: str) -> None:
 
     site = _site()
     seen = approvals.preview(site, licence, approvals.last_night(site))
-    console.print(Markdown(seen["markdown"]))
+    _print(seen["markdown"])
     who = approval.at_login(by, login()) if by.strip() else ""
     shown = {name: seen[name] for name in ("preview_sha256", "subject_sha256")}
     said = approvals.answer(site, licence, role, by=who, **shown)
