@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.linkage import measure
-from benchmarks.privacy import hidden, suite, thief
+from benchmarks.privacy import suite, thief
 from benchmarks.privacy.roll import Knowledge, People, known, read, shared
 from benchmarks.privacy.suite import Finding
 from leadhub.foundation.keys import Keys
@@ -47,7 +47,6 @@ class Lake:
     name: str
     tier: Tier = "tokens"
     bits: float = person().least_bits
-    mode: hidden.Hidden = "shown"
     records: int | None = None
 
 
@@ -71,8 +70,8 @@ def main() -> None:
 
 
 def curve(name: str) -> list[Lake]:
-    """The default tier at other gates, as stored and hardened, on fewer records."""
-    return [Lake(name, "tokens", bits, mode, CURVE) for mode in hidden.MODES for bits in GATES]
+    """The default tier at other gates, on fewer records."""
+    return [Lake(name, "tokens", bits, CURVE) for bits in GATES]
 
 
 def feeds_of(name: str, most: int | None = None) -> list[People]:
@@ -101,7 +100,7 @@ def gated(bits: float) -> LinkageSchema:
 
 def run(lake: Lake, feeds: list[People], knowledge: tuple[Knowledge, ...]) -> dict[str, Any]:
     """Every attack on one lake, and what linking it is worth."""
-    held = thief.hold(feeds, keys=KEYS, tier=lake.tier, schema=gated(lake.bits), mode=lake.mode)
+    held = thief.hold(feeds, keys=KEYS, tier=lake.tier, schema=gated(lake.bits))
     people = feeds[0].only(held.order)
     found: list[Finding] = []
     for what in knowledge:
@@ -152,14 +151,13 @@ def show(runs: list[dict[str, Any]]) -> None:
     """One line a lake, adversary and knowledge: % of records named (of the surest 1 %) beside quality."""
     table = Table("lake", "F1 raw | 1-1", "adversary", "knows", *HEADS.values(), "chance at most", "0.1 %")
     for r in runs:
-        hid = f", {r['mode']} hidden" if r["mode"] != "shown" else ""
         by_who: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for f in r["findings"]:
             if f["target"] in ("person", "full name", "value"):
                 by_who.setdefault((f["adversary"], f["knowledge"]), []).append(f)
         for who, found in by_who.items():
             table.add_row(
-                f"{r['tier']}, {r['bits']:g} bits{hid}, {r['attacked']:,}",
+                f"{r['tier']}, {r['bits']:g} bits, {r['attacked']:,}",
                 f"{r['f1']['raw']:.3f} | {r['f1']['one_to_one']:.3f}",
                 *who,
                 *(_cell(found, column) for column in HEADS),

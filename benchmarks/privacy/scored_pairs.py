@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import polars as pl
 
-from benchmarks.privacy.hidden import Hidden
 from benchmarks.privacy.roll import People
 from benchmarks.privacy.thief import MIRROR, Held, hold
 from leadhub.identity.linkage.schema import LinkageSchema, Tier
@@ -46,11 +45,9 @@ def company(persons: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
     return shown.select("who")
 
 
-def mirrored(
-    feeds: list[People], tier: Tier, schema: LinkageSchema, mode: Hidden
-) -> tuple[Held, pl.Series]:
+def mirrored(feeds: list[People], tier: Tier, schema: LinkageSchema) -> tuple[Held, pl.Series]:
     """The lake of an attacker who has the text of all feeds, and its ids in the order of the first feed's
     rows."""
-    held = hold(feeds, keys=MIRROR, tier=tier, schema=schema, mode=mode)
+    held = hold(feeds, keys=MIRROR, tier=tier, schema=schema)
     ids = pl.Series(pl.from_arrow(held.tokens.column("record_id")))
     return held, ids[held.order.argsort()]

@@ -58,12 +58,12 @@ class Target:
     @cached_property
     def mirror(self) -> pa.Table:
         """The roll under a key of the attacker's own."""
-        return mirror(self.roll, self.held.tier, self.held.schema, MIRROR, self.held.mode)
+        return mirror(self.roll, self.held.tier, self.held.schema, MIRROR)
 
     @cached_property
     def opened(self) -> pa.Table:
         """The roll under the lake's key: for the judge, and for whoever has that key."""
-        return mirror(self.roll, self.held.tier, self.held.schema, self.keys, self.held.mode)
+        return mirror(self.roll, self.held.tier, self.held.schema, self.keys)
 
     @cached_property
     def groups(self) -> np.ndarray:
@@ -185,7 +185,7 @@ def disks(target: Target, feeds: list[People]) -> Iterator[Finding]:
     """Without any key: sex, race, and which records are one person; with the storage key, scored pairs. All
     beside those of an attacker who has the text of `feeds`, the first of which is his roll."""
     schema, tier = target.held.schema, target.held.tier
-    mirror, theirs = scored_pairs.mirrored(feeds, tier, schema, target.held.mode)
+    mirror, theirs = scored_pairs.mirrored(feeds, tier, schema)
     mine, facts = target.held.core.get_column("record_id"), target.facts()
     who = tuple(scored_pairs.company(h.persons, i) for h, i in ((target.held, mine), (mirror, theirs)))
     pairs = tuple(

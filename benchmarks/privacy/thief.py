@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import tempfile
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +18,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from benchmarks.privacy import hidden
-from benchmarks.privacy.hidden import Hidden
 from benchmarks.privacy.roll import People
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.lake import Lake
@@ -51,7 +48,6 @@ class Held:
 
     tier: Tier
     schema: LinkageSchema
-    mode: Hidden
     tokens: pa.Table
     core: pl.DataFrame
     pairs: pl.DataFrame
@@ -61,25 +57,15 @@ class Held:
     quality: dict[str, float]
 
 
-def mirror(
-    people: People, tier: Tier, schema: LinkageSchema, keys: Keys = MIRROR, mode: Hidden = "shown"
-) -> pa.Table:
+def mirror(people: People, tier: Tier, schema: LinkageSchema, keys: Keys = MIRROR) -> pa.Table:
     """The token table of a roll under a key; row i is its row i."""
     ids = pl.format("m{}", pl.int_range(len(people)).cast(pl.String).str.zfill(9))
     table = people.identifiers.select(ids.alias("record_id"), pl.all()).to_arrow()
-    return _tokens(table, "mirror", keys, tier, schema, mode)
+    return _tokens(table, "mirror", keys, tier, schema)
 
 
-def _tokens(
-    identifiers: pa.Table, feed: str, keys: Keys, tier: Tier, schema: LinkageSchema, mode: Hidden
-) -> pa.Table:
-    def made(used: LinkageSchema) -> pa.Table:
-        return tokens.stored(tokens.tokenise(identifiers, feed=feed, keys=keys, schema=used, tier=tier))
-
-    table = made(schema)
-    if mode == "shown":
-        return table
-    return hidden.fill(table, made(hidden.ungated(schema)), mode, seed=zlib.crc32(feed.encode()))
+def _tokens(identifiers: pa.Table, feed: str, keys: Keys, tier: Tier, schema: LinkageSchema) -> pa.Table:
+    return tokens.stored(tokens.tokenise(identifiers, feed=feed, keys=keys, schema=schema, tier=tier))
 
 
 def hold(
@@ -88,7 +74,6 @@ def hold(
     keys: Keys,
     tier: Tier = "tokens",
     schema: LinkageSchema | None = None,
-    mode: Hidden = "shown",
 ) -> Held:
     """The lake after a night over police feeds that hold each person once; the first is the one
     attacked."""
@@ -97,22 +82,20 @@ def hold(
         lake = Lake(Path(var), keys)
         made, cores, orders, names = [], [], [], []
         for number, people in enumerate(feeds):
-            core, table, order = _pseudonymous(people, f"police{number}", keys, tier, schema, mode)
+            core, table, order = _pseudonymous(people, f"police{number}", keys, tier, schema)
             names.append(lake.write_tokens(f"police{number}", table))
             made, cores, orders = [*made, lake.read_tokens(names[-1])], [*cores, core], [*orders, order]
         files = {n: (lake.root / "tokens" / n).read_bytes() for n in names}
     alone = frozenset(f"police{n}" for n in range(len(feeds)))
     # the steps of `linkage.link`, whose weights quality is judged by
     records = encode(pa.concat_tables(made), alone, schema)
-    with hidden.compared(schema, mode):
-        weighed = linkage.weigh(records)
+    weighed = linkage.weigh(records)
     status, label = linkage.decide(records, weighed)
     clusters = linkage.clustered(records, label)
     assigned = crosswalk.assign(None, clusters, night=NIGHT, counter=0, keys=keys)
     return Held(
         tier,
         schema,
-        mode,
         made[0],
         cores[0],
         pl.DataFrame(pl.from_arrow(linkage.scored(records, weighed, status))),
@@ -140,7 +123,7 @@ def _quality(
 
 
 def _pseudonymous(
-    people: People, feed: str, keys: Keys, tier: Tier, schema: LinkageSchema, mode: Hidden
+    people: People, feed: str, keys: Keys, tier: Tier, schema: LinkageSchema
 ) -> tuple[pl.DataFrame, pa.Table, np.ndarray]:
     """Facts and tokens of a feed by record id, and the clear-text row of each."""
     contract = facts(police.Persons)
@@ -159,7 +142,7 @@ def _pseudonymous(
     made = pseudonymise.pseudonymise(table, contract, feed=feed, agency="police", night=NIGHT, keys=keys)
     ids = pl.Series(pl.from_arrow(pseudonymise.record_ids(table, contract, feed=feed, keys=keys)))
     identifiers = people.identifiers.select(ids.alias("record_id"), pl.all()).to_arrow()
-    table = _tokens(identifiers, feed, keys, tier, schema, mode)
+    table = _tokens(identifiers, feed, keys, tier, schema)
     core = pl.DataFrame(pl.from_arrow(made.rows)).select(
         "record_id",
         pl.col("sex").replace("U", None),

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from benchmarks.privacy import frequency, hidden, matching, patterns, roll, suite, thief
+from benchmarks.privacy import frequency, matching, patterns, roll, suite, thief
 from benchmarks.privacy.__main__ import gated
 from leadhub.foundation.keys import Keys
 from leadhub.identity.linkage.schema import person
@@ -36,7 +36,7 @@ def feeds():
 @pytest.fixture(scope="module")
 def lakes(feeds):
     made = {tier: thief.hold(feeds, keys=KEYS, tier=tier, schema=person()) for tier in ("tokens", "fields")}
-    return made | {"hidden": thief.hold(feeds, keys=KEYS, schema=person(), mode="all")}
+    return made | {"strict": thief.hold(feeds, keys=KEYS, schema=gated(20.0))}
 
 
 def target(lakes, feeds, lake, knowledge):
@@ -78,13 +78,9 @@ def mined(at):
     return float((at.roll.person[matching.match(*features, at.slip).row] == at.people.person).mean())
 
 
-def test_which_keys_the_gate_refused_names_few_where_it_is_low_and_nobody_where_that_is_hidden(
-    lakes, feeds
-):
-    strict = {"strict": thief.hold(feeds, keys=KEYS, schema=gated(20.0))}
-    assert mined(target(strict, feeds, "strict", OWN)) > 0.05
+def test_which_keys_the_gate_refused_names_few_where_it_is_low(lakes, feeds):
+    assert mined(target(lakes, feeds, "strict", OWN)) > 0.05
     assert mined(target(lakes, feeds, "tokens", OWN)) < 0.03
-    assert mined(target(lakes, feeds, "hidden", OWN)) < 0.01
 
 
 def test_who_has_the_linkage_key_names_nearly_everybody(lakes, feeds):
@@ -108,16 +104,6 @@ def test_without_the_storage_key_a_token_file_is_its_length(lakes):
     token = held.tokens.column("k_names+dob").drop_null()[0].as_py()
     assert token.to_bytes(8, "little") not in sealed
     assert b"record_id" not in sealed
-
-
-def test_hidden_tokens_take_the_place_of_missing_ones_alone():
-    table = pa.table({"record_id": ["a", "b"], "k_x": pa.array([None, 5], pa.uint64())})
-    possible = pa.table({"record_id": ["a", "b"], "k_x": pa.array([None, 5], pa.uint64())})
-    assert hidden.fill(table, possible, "shown", 1) is table
-    assert hidden.fill(table, possible, "common", 1)["k_x"].to_pylist() == [None, 5]
-    filled = hidden.fill(table, possible, "all", 1)["k_x"].to_pylist()
-    assert filled[0] not in (None, 5)
-    assert filled[1] == 5
 
 
 def test_guesses_are_by_likelihood_and_chance_is_what_the_same_guesses_dealt_out_give():
