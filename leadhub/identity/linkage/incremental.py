@@ -12,6 +12,7 @@ everywhere the same: two ids with one hash would be decided about together, and 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from leadhub.identity.linkage.model import Model
 from leadhub.identity.linkage.records import Records, as_they_lie, twice
 from leadhub.identity.linkage.schema import LinkageSchema, person
 from leadhub.identity.linkage.sieve import Few
+
+_THREADS = 2
 
 
 def link_changes(
@@ -66,10 +69,14 @@ def link_changes(
     old = again.among(left)
     stay = np.setdiff1d(old, np.concatenate([without.among(left), without.among(right)]))
     pairs, label = _anew(some, _named(some, before.pairs, stay), _numbered(some, near), limits, decided)
-    return linkage.Linked(
+    with ThreadPoolExecutor(_THREADS) as pool:
         # all pairs of a record are decided about together: none stays beside a new one
-        pairs=_merged(before.pairs, _texts(before.pairs, "left"), old, pairs),
-        clusters=_merged(clusters, ids, again.among(then), linkage.clustered(some, label)),
+        told = pool.submit(_merged, before.pairs, _texts(before.pairs, "left"), old, pairs)
+        anew = linkage.clustered(some, label)
+        clusters = _merged(clusters, ids, again.among(then), anew)
+    return linkage.Linked(
+        pairs=told.result(),
+        clusters=clusters,
         left_out=before.left_out,
         model=model,
         limits=limits,

@@ -114,6 +114,7 @@ class _Few:
         #: of each row, whether it is one of them
         self.wanted = np.zeros(len(records), dtype=bool)
         self.wanted[of] = True
+        self._room = sieve.Room()
 
     def meet(self, key: int) -> tuple[np.ndarray, bool]:
         """Pairs that share a key and may be one person, packed; and whether a block has grown too large."""
@@ -126,7 +127,7 @@ class _Few:
         self.common[key][blocks.rows] = np.repeat(candidates.log_sizes(sizes), blocks.size)
         self.left_out[key][blocks.rows] = np.repeat(sizes > cap, blocks.size)
         asked = np.flatnonzero(sizes <= cap)
-        rows, which = sieve.meeting(self.records, blocks.block[asked], name)
+        rows, which = sieve.meeting(self.records, blocks.block[asked], name, self._room)
         if np.bincount(which, minlength=1).max() > max(cap, candidates.MOST_RECORDS):
             # its pairs are too many to be written down, and nobody will look at them
             return np.zeros(0, dtype=np.uint64), True
