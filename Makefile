@@ -31,8 +31,8 @@ demo: setup      ## two nights of a synthetic county through real servers (PERSO
 up: setup        ## the same, kept running, with Airflow's UI on loopback
 	@$(BIN)/python -m simulation.demo --persons $(PERSONS) --keep-running
 
-test: spark      ## the whole suite, two files at a time, long ones first
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
+test: spark      ## the whole suite, three files at a time on two cores, since nights wait; nights first
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 20
 
 guarantees: spark  ## what is promised, and which tests prove it: docs/guarantees.md
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -k "test_t1_ or test_t2_ or test_t3_ or test_t4_ or test_t5_ or test_t6_ or test_t7_ or test_t8_ or test_t9_ or test_t10_" --guarantees=docs/guarantees.md tests
