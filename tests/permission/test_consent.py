@@ -310,7 +310,7 @@ LINES = st.lists(
 
 
 @given(LINES, st.booleans())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_law_whoever_counts_has_a_line_that_says_so(lines, part2):
     """The rule of 42 CFR 2.31 written again, line by line, as plainly as possible."""
     desk = Desk().client("1", part2=part2)

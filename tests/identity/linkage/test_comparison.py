@@ -137,7 +137,7 @@ def two_versions(draw):
     return one, version() | {k: one[k] for k in same}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(two_versions())
 def test_what_match_keys_tell_never_contradicts_what_the_fields_show(pair):
     """Tier `tokens` says a span of levels; the level that tier `fields` sees lies within it."""

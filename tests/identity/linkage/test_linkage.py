@@ -80,7 +80,7 @@ def test_g2_the_order_of_records_does_not_matter(seed, single, rng):
     assert one == two
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), SINGLES)
 def test_no_cluster_holds_two_nysids_or_two_records_of_a_feed_that_holds_each_person_once(seed, single):
     table = random_records(seed, 30)
