@@ -79,7 +79,7 @@ def assign(
 
     Raises: TerminalError `state_invalid` where the counter lies below an ordinal that was dealt.
     """
-    today = pl.DataFrame(pl.from_arrow(clusters)).select("record_id", "feed", "cluster")
+    today = keyed.to_frame(clusters).select("record_id", "feed", "cluster")
     before = _known(previous)
     if before.filter(pl.col("ordinal") >= counter).height:
         raise TerminalError(
@@ -102,7 +102,7 @@ def assign(
 def _known(previous: pa.Table | None) -> pl.DataFrame:
     if previous is None:
         return pl.DataFrame(schema=CROSSWALK)
-    table = pl.DataFrame(pl.from_arrow(previous))
+    table = keyed.to_frame(previous)
     if "origin" not in table.columns:
         table = table.with_columns(origin="person_id", origin_ordinal="ordinal", since=pl.lit(""))
     return table.select(CROSSWALK.keys())

@@ -80,7 +80,7 @@ def tokenise(identifiers: pa.Table, private_key: PrivateKey) -> pa.Table:
     if unknown:
         raise TerminalError("column_not_allowed", f"columns {unknown} are no identifier kinds")
     seal = _Seal(_private(private_key))
-    frame = pl.DataFrame(pl.from_arrow(identifiers))
+    frame = keyed.to_frame(identifiers)
     parts = _parts(frame)
     made = {"record_id": frame.get_column("record_id")}
     for token, names in TOKENS.items():

@@ -129,4 +129,4 @@ def _flat(values: pl.Series) -> pl.Series:
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:
-    return pl.DataFrame(pl.from_arrow(table))
+    return keyed.to_frame(table)

@@ -90,7 +90,7 @@ def pseudonymise(
     for column in facts.columns:
         columns |= _passed_on(rows.column(column.name), column, agency, keys)
     columns["landed_on"] = pa.array([night] * rows.num_rows, pa.string())
-    kept = keyed.to_arrow(pl.DataFrame(pl.from_arrow(pa.table(columns))).sort("record_id"))
+    kept = keyed.to_arrow(keyed.to_frame(pa.table(columns)).sort("record_id"))
     usable = linkable.among(keyed.to_series(columns[linkable.key])) if linkable else None
     return Pseudonymised(kept, _tokens(rows, ids, facts, feed, keys, tier, usable))
 
@@ -218,10 +218,10 @@ def apply(
     """
     if mode == "full" and source_ids is None:
         raise TerminalError("state_invalid", "a full load needs the record ids that its source holds")
-    new = pl.DataFrame(pl.from_arrow(accepted))
+    new = keyed.to_frame(accepted)
     if previous is None:
         return Applied(keyed.to_arrow(new.sort("record_id")), new.height, 0, pa.array([], pa.string()))
-    old = pl.DataFrame(pl.from_arrow(previous))
+    old = keyed.to_frame(previous)
     old = pl.concat([new.clear(), old.select(c for c in old.columns if c in new.columns)], how="diagonal")
     content = [c for c in new.columns if c != "landed_on"]
     rows = [f.select("record_id", row=keyed.row_words(f.select(content))) for f in (new, old)]

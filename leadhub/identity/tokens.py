@@ -61,7 +61,7 @@ def tokenise(
     unknown = sorted(set(identifiers.column_names) - {"record_id", *IDENTIFIER_KINDS})
     if unknown:
         raise TerminalError("column_not_allowed", f"columns {unknown} are no identifier kinds")
-    frame = pl.DataFrame(pl.from_arrow(identifiers)).sort("record_id")
+    frame = keyed.to_frame(identifiers).sort("record_id")
     named = {
         "record_id": frame.get_column("record_id"),
         "feed": pl.Series([feed], dtype=pl.String).new_from_index(0, frame.height),
@@ -167,7 +167,7 @@ def stored(table: pa.Table) -> pa.Table:
 
 def without(table: pa.Table, record_ids: pl.Series) -> pa.Table:
     """The table with these records' tokens gone."""
-    frame = pl.DataFrame(pl.from_arrow(table))
+    frame = keyed.to_frame(table)
     barred = pl.col("record_id").is_in(record_ids.implode())
     kept = ("record_id", "feed", "marker")
     blank = (pl.when(~barred).then(pl.col(c)).alias(c) for c in frame.columns if c not in kept)
@@ -176,7 +176,7 @@ def without(table: pa.Table, record_ids: pl.Series) -> pa.Table:
 
 def tokenless(table: pa.Table) -> pl.Series:
     """Ids of the records of a token table that have no token."""
-    frame = pl.DataFrame(pl.from_arrow(table))
+    frame = keyed.to_frame(table)
     words = [pl.col(c).is_null() for c in frame.columns if c not in ("record_id", "feed", "marker")]
     return frame.filter(pl.all_horizontal(words)).get_column("record_id")
 
@@ -190,7 +190,7 @@ def differing(table: pa.Table, before: pa.Table | None) -> pl.Series:
 
 
 def _rows(table: pa.Table) -> pl.DataFrame:
-    frame = pl.DataFrame(pl.from_arrow(table))
+    frame = keyed.to_frame(table)
     return frame.select("record_id", row=keyed.row_words(frame))
 
 

@@ -61,7 +61,7 @@ def named(
         rows = refused.join(read, on="row", how="left", maintain_order="left")
         plain = mapping.to_arrow(rows.drop("row"), facts)
         ids = pseudonyms.ids(plain, columns, agency=feed.agency, keys=site.keys)
-        sealed = pl.DataFrame(pl.from_arrow(ids))
+        sealed = keyed.to_frame(ids)
         known = [
             _held(site, feed, rows[c.name], sealed[c.name], table, mapped, listed, before) for c in columns
         ]
@@ -75,8 +75,8 @@ def _refused(
 ) -> pl.DataFrame:
     """`row` of the refused rows, sorted, without empty ones, twins of accepted ones, and those that plainly
     take nothing back."""
-    faults, row = pl.DataFrame(pl.from_arrow(judged.refused)), pl.col(ROW).alias("row")
-    accepted = pl.DataFrame(pl.from_arrow(judged.accepted)).select(key)
+    faults, row = keyed.to_frame(judged.refused), pl.col(ROW).alias("row")
+    accepted = keyed.to_frame(judged.accepted).select(key)
     twins = frame.select(row, *key).join(accepted, on=key, how="semi")
     empty = frame.filter(pl.all_horizontal(pl.exclude(ROW).is_null()))
     reason = pl.col("reason")
@@ -145,21 +145,21 @@ def unread(site: Site, versions: Mapping[str, int], names: Collection[str]) -> p
     for feed in site.feeds.values():
         if f"quarantine_{feed.id}" in versions:
             opened = site.lake.read(f"quarantine_{feed.id}", versions[f"quarantine_{feed.id}"])
-            current = pl.DataFrame(pl.from_arrow(brought_up(site, feed, opened)))
+            current = keyed.to_frame(brought_up(site, feed, opened))
             found.append(current.filter(pl.col("table").is_in(list(names))))
     return pl.concat(found)
 
 
 def brought_up(site: Site, feed: Feed, opened: pa.Table) -> pa.Table:
     """A feed's quarantine with ids of the newest key version; its rows in any order."""
-    rows = pl.DataFrame(pl.from_arrow(opened))
+    rows = keyed.to_frame(opened)
     known = sorted(RESTRICTIONS.keys() & feed.tables.keys())
     found = [rows.filter(~pl.col("table").is_in(known))]
     for name in known:
         mine = keyed.to_arrow(rows.filter(pl.col("table") == name))
         facts = site.facts(feed)[name]
         current = rekeying.up_to_date(mine, facts, agency=feed.agency, keys=site.keys)
-        found.append(pl.DataFrame(pl.from_arrow(current)))
+        found.append(keyed.to_frame(current))
     return keyed.to_arrow(pl.concat(found))
 
 
@@ -190,7 +190,7 @@ def cases(site: Site, versions: Mapping[str, int]) -> pa.Table:
 def nameless(opened: pa.Table) -> list[dict[str, Any]]:
     """Of a feed's quarantine, by drop, table and row, what may take something back and names nobody:
     `_WHERE` and `faults`, each a column and its rule."""
-    rows = pl.DataFrame(pl.from_arrow(opened)).filter("names_nobody")
+    rows = keyed.to_frame(opened).filter("names_nobody")
     fault = pl.concat_str(pl.col("column").fill_null("the row"), pl.lit(": "), "reason")
     return rows.group_by(_WHERE).agg(faults=fault.sort()).sort(_WHERE).to_dicts()
 

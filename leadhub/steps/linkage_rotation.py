@@ -183,7 +183,7 @@ def _anew(site: Site, feed: Feed, before: pa.Table, receipt: Receipt, keys: Keys
     """`before` under `keys`: the same records, in order of their ids. Tokenless where it was; as it was
     where no drop that is still held has the record."""
     drops = [d for d in site.landing.drops(feed.id) if d.drop_id in receipt["applied"]]
-    old = pl.DataFrame(pl.from_arrow(before))
+    old = keyed.to_frame(before)
     made = [
         newer.filter(newer["record_id"].is_in(_as_held(older, before, _marker(site, site.keys)).implode()))
         for older, newer in state.in_two(site, feed, drops, (site.keys, keys))
@@ -204,7 +204,7 @@ def _as_held(older: pa.Table, before: pa.Table, marker: str) -> pl.Series:
     """Records whose row gives the tokens that are held `before`, in whatever order drops were applied: no
     other row of theirs may speak for them. Under another marker, of an earlier linkage schema, any may."""
     ids = keyed.to_series(older.column("record_id"))
-    other = pl.DataFrame(pl.from_arrow(before)).filter(pl.col("marker") != marker)["record_id"]
+    other = keyed.to_frame(before).filter(pl.col("marker") != marker)["record_id"]
     differ = linkage_tokens.differing(older, before)
     return ids.filter(~ids.is_in(differ.implode()) | ids.is_in(other.implode()))
 
@@ -231,5 +231,5 @@ def _links(site: Site, manifest: Receipt, lost: pl.Series) -> list[dict[str, str
     if not len(lost):
         return carried
     crosswalk = site.lake.read("crosswalk", manifest["tables"]["crosswalk"])
-    persons = pl.DataFrame(pl.from_arrow(crosswalk)).select("record_id", "person_id")
+    persons = keyed.to_frame(crosswalk).select("record_id", "person_id")
     return [*carried, *carrying.links(persons, lost)]

@@ -213,7 +213,7 @@ def files_of(facts: dict[str, Any]) -> set[str]:
 def _before(site: Site, base: Receipt, frozen: models.Frozen) -> linkage.Linked:
     """What the last committed night found, from its tables: a person was a cluster."""
     read = {n: site.lake.read(n, base["tables"][n]) for n in ("crosswalk", "linkage_left_out")}
-    known = pl.DataFrame(pl.from_arrow(read["crosswalk"]))
+    known = keyed.to_frame(read["crosswalk"])
     clusters = known.select("record_id", "feed", cluster=pl.col("record_id").min().over("person_id"))
     return linkage.Linked(
         pairs=review.pairs_of(site, base),

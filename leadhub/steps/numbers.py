@@ -42,7 +42,7 @@ def of_feed(
 ) -> pa.Table:
     """`_COLUMNS`, sorted. `versions`: table → version of its state. `night`: on which seals count.
     `refused`: as `doubts.versions` gives it."""
-    register = pl.DataFrame(pl.from_arrow(seals.register(site))).filter(pl.col("scope") != CHARGE)
+    register = keyed.to_frame(seals.register(site)).filter(pl.col("scope") != CHARGE)
     read = _Tables(site, feed_id, versions)
     sealed = [register.select(token=c).drop_nulls() for c in ("arrest_no_token", "cjtn_token")]
     sealed += read.sealed(date.fromisoformat(night))
@@ -67,7 +67,7 @@ def barred(site: Site, files: Iterable[str]) -> set[str]:
 
 
 def _read(site: Site, files: Iterable[str]) -> pl.DataFrame:
-    read = (pl.DataFrame(pl.from_arrow(site.lake.read_tokens(name))) for name in files)
+    read = (keyed.to_frame(site.lake.read_tokens(name)) for name in files)
     return pl.concat([pl.DataFrame(schema=_COLUMNS), *read])
 
 
@@ -80,7 +80,7 @@ class _Tables:
 
     def _read(self, table: str) -> pl.DataFrame:
         found = tables.read(self._site, self._feed_id, table, self._versions[table])
-        return pl.DataFrame(pl.from_arrow(found))
+        return keyed.to_frame(found)
 
     def _numbers(self, table: str) -> dict[str, str]:
         """Kind → token column, of the numbers that a table holds."""

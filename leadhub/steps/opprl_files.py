@@ -119,7 +119,7 @@ def _key(path: Path) -> bytes:
 
 
 def _write(tokens: pa.Table, out: Path) -> Made:
-    frame = pl.DataFrame(pl.from_arrow(tokens))
+    frame = keyed.to_frame(tokens)
     with files.writing(out) as handle:
         if is_parquet(out):
             frame.write_parquet(handle)

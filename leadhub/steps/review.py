@@ -58,7 +58,7 @@ def without_evidence(site: Site, found: pa.Table, approved: Iterable[float] = ()
     asked = (a.link_evidence.min_bits for a in site.agreements.values() if a.link_evidence)
     levels = {AGREES_BITS, *approved, *(float(bits) for bits in asked if bits is not None)}
     reached = (pl.when(pl.col("weight_bits") >= level).then(pl.lit(level)) for level in sorted(levels))
-    frame = pl.DataFrame(pl.from_arrow(found)).select("left", "right", "status", "weight_bits")
+    frame = keyed.to_frame(found).select("left", "right", "status", "weight_bits")
     return keyed.to_arrow(frame.with_columns(weight_bits=pl.max_horizontal(*reached)).drop_nulls())
 
 
@@ -72,7 +72,7 @@ def pairs(site: Site, statuses: tuple[str, ...] = WAITING, *, decided: bool = Fa
     nights = site.lake.nights()
     if not nights:
         raise TerminalError("night_incomplete", "no night is committed yet; nothing waits for review")
-    found = pl.DataFrame(pl.from_arrow(pairs_of(site, site.lake.night(nights[-1]) or {})))
+    found = keyed.to_frame(pairs_of(site, site.lake.night(nights[-1]) or {}))
     named = found.with_columns(
         pair=pl.struct("left", "right").map_elements(
             lambda p: pair_id(p["left"], p["right"]), return_dtype=pl.String

@@ -163,7 +163,7 @@ def tokens_of(
             made.append(_tokenised(site, feed, facts, rows, night, keys, linkable))
     if not made:
         return None
-    every = pl.concat([pl.DataFrame(pl.from_arrow(table)) for table in made])
+    every = pl.concat([keyed.to_frame(table) for table in made])
     return keyed.to_arrow(every.unique("record_id", keep="last", maintain_order=True))
 
 
@@ -178,7 +178,7 @@ def in_two(
                 older, newer = (
                     _tokenised(site, feed, facts, rows, drop.night, each, None) for each in keys
                 )
-                yield older, pl.DataFrame(pl.from_arrow(newer))
+                yield older, keyed.to_frame(newer)
 
 
 def _tokenised(

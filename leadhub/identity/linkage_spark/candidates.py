@@ -95,7 +95,7 @@ def _caps(head: Records, blocks: DataFrame) -> tuple[np.ndarray, pa.Table, int]:
     may have."""
     budget = max(candidates.PAIRS_AT_LEAST, int(candidates.PAIRS_PER_RECORD * len(head)))
     counted = blocks.where("size > 1").groupBy("key", "size").agg(F.count("*").alias("records"))
-    said = pl.DataFrame(pl.from_arrow(counted.toArrow()))
+    said = keyed.to_frame(counted.toArrow())
     caps, left_out, own = [], [], []
     for number, name in enumerate(head.key_names):
         mine = said.filter(pl.col("key") == number)
