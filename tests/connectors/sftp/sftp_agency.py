@@ -30,6 +30,9 @@ def ssh_key() -> tuple[str, str]:
     return key.export_private_key().decode(), key.export_public_key().decode()
 
 
+PRIVATE, PUBLIC = ssh_key()
+
+
 def feed(**rules: object) -> Feed:
     """Contract tables `clients` and `referrals`; the latter's files are called `refs_…`."""
     cadence = rules.pop("cadence", "nightly")
@@ -172,3 +175,22 @@ def judge(landing: Landing, arrival: Arrival) -> None:
     """What remains of a drop that was judged."""
     assert arrival.drop is not None
     landing.path(arrival.drop, "accepted").mkdir()
+
+
+def untouched(agency: Agency) -> bool:
+    """Nothing was landed, nothing half-read is left."""
+    return not [p for p in agency.landing.root.rglob("*") if p.is_file()]
+
+
+def waits_then_is_refused(agency: Agency, *words: str) -> None:
+    """Pending while fresh, refused for `incomplete_drop` after the grace; its files stay."""
+    before = agency.names
+    fresh = agency.take()
+    agency.age_all(61)
+    late = agency.take()
+    assert (fresh.status, late.status) == ("pending", "refused")
+    assert fresh.reason == late.reason == "incomplete_drop"
+    assert all(word in late.message for word in words), late.message
+    assert late.drop is None
+    assert agency.names == before
+    assert untouched(agency)
