@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from leadhub.foundation import ledger, openpgp
+from leadhub.foundation import files, ledger, openpgp
+from leadhub.release import encoding, package
 from leadhub.release.channel import Channel
 from leadhub.release.package import Package
 from leadhub.release.publication import Identity, Publication, Receipt
@@ -27,6 +28,8 @@ STATES: dict[str, State] = {
     "one": (("DA-1", "NO_INFORMATION"), ("DA-2", "INTAKE_COMPLETE"), ("DA-3", "ENROLLED")),
     "two": (("DA-1", "ENROLLED"), ("DA-2", "NO_INFORMATION"), ("DA-4", "ENROLLED")),
 }
+NIGHT, NEXT = "2026-11-20", "2026-11-21"
+ONE, TWO = STATES["one"], STATES["two"]
 
 
 def sealed(case: str) -> str:
@@ -140,6 +143,28 @@ def office(root: Path) -> Office:
         openpgp.generate(root / "keys" / "signing.pgp", "hub <hub@leadhub.example>")
     (root / "outbox").mkdir(exist_ok=True)
     return Office(root)
+
+
+def new_office(root: Path, keys: Path) -> Office:
+    shutil.copytree(keys, root / "keys")
+    return office(root)
+
+
+def delivered(partner: Office) -> list[str]:
+    return sorted(p.name for p in (partner.outbox / PACKAGE.dataset).glob("*"))
+
+
+def manifest(partner: Office, name: str) -> dict:
+    return files.read_json(partner.outbox / PACKAGE.dataset / name / package.MANIFEST)
+
+
+def told(partner: Office, name: str, table: str = "diversion_status"):
+    path = partner.outbox / PACKAGE.dataset / name / f"{table}.parquet"
+    return encoding.read_parquet(path.read_bytes())
+
+
+def all_bytes(folder: Path) -> bytes:
+    return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
 
 
 if __name__ == "__main__":
