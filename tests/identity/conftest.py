@@ -3,6 +3,7 @@
 import pytest
 
 from leadhub.foundation.keys import Keys
+from tests.identity.opprl_protocol import reference, theirs  # noqa: F401  fixtures
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from leadhub import cli
 from leadhub.foundation.errors import TerminalError
 from leadhub.identity import opprl
-from tests.identity import test_opprl as protocol
-from tests.identity.test_opprl import OURS, pem, public_pem, reference, theirs  # noqa: F401  fixtures
+from tests.identity import opprl_protocol as protocol
+from tests.identity.opprl_protocol import OURS, pem, public_pem, reference, theirs  # noqa: F401  fixtures
 
 
 def run(*order: object) -> str:
@@ -37,7 +37,7 @@ def at(tmp_path, theirs):  # noqa: F811
 
 def table(path) -> pa.Table:
     frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
-    return protocol.opprl.keyed.to_arrow(frame)
+    return opprl.keyed.to_arrow(frame)
 
 
 def made(at, kind: str = "parquet"):
