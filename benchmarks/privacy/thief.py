@@ -22,7 +22,7 @@ from benchmarks.privacy.roll import People
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.lake import Lake
 from leadhub.identity import crosswalk, linkage, pseudonymise, tokens
-from leadhub.identity.linkage import evaluation, graph
+from leadhub.identity.linkage import clusters, evaluation, graph
 from leadhub.identity.linkage.records import Records, encode
 from leadhub.identity.linkage.schema import LinkageSchema, Tier, person
 from schemas import police
@@ -116,8 +116,8 @@ def _quality(
     match = entity[weighed.left] == entity[weighed.right]
     total = evaluation.true_pairs(entity, records.feeds, across=True)
     kept = graph.assign(records, weighed.left, weighed.right, weighed.bits)
-    raw = evaluation.judge(weighed.bits, match, total, chosen_bits=linkage.LINK_BITS)
-    needed = linkage.LINK_BITS - weighed.model.raise_bits
+    raw = evaluation.judge(weighed.bits, match, total, chosen_bits=clusters.LINK_BITS)
+    needed = clusters.LINK_BITS - weighed.model.raise_bits
     one = evaluation.judge(weighed.bits[kept], match[kept], total, chosen_bits=needed)
     return {"raw": raw.chosen.f1, "one_to_one": one.chosen.f1}
 

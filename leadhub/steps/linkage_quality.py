@@ -18,7 +18,7 @@ from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
 from leadhub.identity import linkage, tokens
-from leadhub.identity.linkage import evaluation, graph, schema
+from leadhub.identity.linkage import clusters, evaluation, graph, schema
 from leadhub.identity.linkage.records import Records, encode
 from leadhub.steps import labelled
 
@@ -92,7 +92,7 @@ def evaluate(
     known = _truth(kept, records, truth, groups)
     result = _judged(records, weighed, known, across=across)
     status, cluster = linkage.decide(records, weighed)
-    decided = status == linkage.LINKED if one_to_one else weighed.bits >= linkage.LINK_BITS
+    decided = status == clusters.LINKED if one_to_one else weighed.bits >= clusters.LINK_BITS
     finished = _used()
     match = known.entity[weighed.left] == known.entity[weighed.right]
     if pairs_to:
@@ -186,10 +186,10 @@ def _has(source: _Kept, column: str) -> bool:
 def _judged(records: Records, weighed: linkage.Weighed, known: _Truth, *, across: bool) -> dict[str, Any]:
     match = known.entity[weighed.left] == known.entity[weighed.right]
     total = evaluation.true_pairs(known.entity, known.source, across=across)
-    found = {"raw": evaluation.judge(weighed.bits, match, total, chosen_bits=linkage.LINK_BITS)}
+    found = {"raw": evaluation.judge(weighed.bits, match, total, chosen_bits=clusters.LINK_BITS)}
     if across:
         kept = graph.assign(records, weighed.left, weighed.right, weighed.bits)
-        needed = linkage.LINK_BITS - weighed.model.raise_bits
+        needed = clusters.LINK_BITS - weighed.model.raise_bits
         found["one_to_one"] = evaluation.judge(weighed.bits[kept], match[kept], total, chosen_bits=needed)
     return {name: asdict(judged) for name, judged in found.items()}
 

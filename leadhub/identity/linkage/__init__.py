@@ -17,25 +17,17 @@ import pyarrow as pa
 from leadhub.foundation import memory
 from leadhub.identity import keyed
 from leadhub.identity.linkage import candidates, clusters, decisions, training
-from leadhub.identity.linkage.clusters import Links
+from leadhub.identity.linkage.clusters import STATUS, Links
 from leadhub.identity.linkage.comparison import Compared, code_names, compare
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import NYSID_BITS, Model, from_facts
 from leadhub.identity.linkage.records import NULL, Records, encode
 from leadhub.identity.linkage.schema import UNKNOWN, LinkageSchema, Tier, person
 
-#: log₂ odds from which a pair is linked: more likely one person than not
-LINK_BITS = 0.0
 #: log₂ odds from which a pair that is not linked is shown to a steward
 REVIEW_BITS = -5.0
-#: log₂ odds down to which two records may still be brought together by a third
-APART_BITS = -9.0
-
 #: from so many on, pairs leave memory behind that is worth giving back: it costs a few to claim it again
 MANY_PAIRS = 1_000_000
-
-STATUS = ("weak", "linked", "rival", "conflict")
-WEAK, LINKED, RIVAL, CONFLICT = range(4)
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,6 @@ class Weighed:
     rarity: dict[str, np.ndarray]
     bits: np.ndarray
     same_nysid: np.ndarray
-    other_nysid: np.ndarray
     model: Model
     left_out: pa.Table
     limits: Limits | None = None
@@ -64,7 +55,6 @@ class Weighed:
             rarity={name: bits[at] for name, bits in self.rarity.items()},
             bits=self.bits[at],
             same_nysid=self.same_nysid[at],
-            other_nysid=self.other_nysid[at],
         )
 
 
@@ -116,8 +106,8 @@ def weighed(
     model = model or training.train(records, found.left, found.right, compared, rarity)
     bits = model.weigh(records.schema, compared.codes, rarity)
     one, other = records.nysid[found.left], records.nysid[found.right]
-    known = (one != NULL) & (other != NULL)
-    bits[known & (one == other)] = NYSID_BITS
+    same = (one == other) & (one != NULL)
+    bits[same] = NYSID_BITS
     if decided:
         bits = decided.apply(
             found.left, found.right, bits, codes=compared.codes, prior_bits=model.prior_bits
@@ -128,8 +118,7 @@ def weighed(
         compared=compared,
         rarity=rarity,
         bits=bits,
-        same_nysid=known & (one == other),
-        other_nysid=known & (one != other),
+        same_nysid=same,
         model=model,
         left_out=found.left_out,
         limits=found.limits,
@@ -188,23 +177,8 @@ def link(
 
 def decide(records: Records, weighed: Weighed) -> tuple[np.ndarray, np.ndarray]:
     """Status of each pair (see `Linked`), and the cluster label of each record."""
-    left, right, bits = weighed.left, weighed.right, weighed.bits
-    contested = records.alone[left] | records.alone[right]
-    needed = np.where(contested, LINK_BITS - weighed.model.raise_bits, LINK_BITS)
-    status = np.full(len(left), WEAK, dtype=np.uint8)
-    status[bits >= needed] = LINKED
-    status[weighed.other_nysid] = CONFLICT
-    sure = np.flatnonzero(status == LINKED)
-    lost = clusters.rivals(records, Links(left[sure], right[sure], bits[sure]))
-    status[sure[lost]] = RIVAL
-    sure = sure[~lost]
-    apart = bits <= APART_BITS
-    # what a steward decided is no matter of what is needed
-    beyond = np.where(bits >= decisions.DECIDED_BITS, bits, bits - needed)
-    links = Links(left[sure], right[sure], beyond[sure])
-    label, dropped = clusters.build(records, links, Links(left[apart], right[apart], bits[apart]))
-    status[sure[dropped]] = CONFLICT
-    return status, label
+    pairs = Links(weighed.left, weighed.right, weighed.bits)
+    return clusters.decide(records, pairs, weighed.model.raise_bits)
 
 
 def told(bits: np.ndarray) -> np.ndarray:

@@ -23,8 +23,15 @@ from leadhub.identity.linkage.decisions import DECIDED_BITS
 from leadhub.identity.linkage.graph import components
 from leadhub.identity.linkage.records import NULL, Records
 
+#: log₂ odds from which a pair is linked: more likely one person than not
+LINK_BITS = 0.0
+#: log₂ odds down to which two records may still be brought together by a third
+APART_BITS = -9.0
 #: two rivals for the one place in a feed must lie this far apart, or neither is taken
 RIVAL_BITS = 2.0
+
+STATUS = ("weak", "linked", "rival", "conflict")
+WEAK, LINKED, RIVAL, CONFLICT = range(4)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,32 @@ class Links:
     left: np.ndarray
     right: np.ndarray
     bits: np.ndarray
+
+    def only(self, at: np.ndarray) -> Links:
+        """Some of them."""
+        return Links(self.left[at], self.right[at], self.bits[at])
+
+
+def decide(records: Records, pairs: Links, raise_bits: float) -> tuple[np.ndarray, np.ndarray]:
+    """Status of each pair (`STATUS`), and the cluster label of each record: row of the smallest id in it.
+    `raise_bits`: what winning its place adds to a pair (`graph.raise_bits`)."""
+    left, right, bits = pairs.left, pairs.right, pairs.bits
+    contested = records.alone[left] | records.alone[right]
+    needed = np.where(contested, LINK_BITS - raise_bits, LINK_BITS)
+    status = np.full(len(left), WEAK, dtype=np.uint8)
+    status[bits >= needed] = LINKED
+    one, other = records.nysid[left], records.nysid[right]
+    status[(one != other) & (one != NULL) & (other != NULL)] = CONFLICT
+    sure = np.flatnonzero(status == LINKED)
+    lost = rivals(records, pairs.only(sure))
+    status[sure[lost]] = RIVAL
+    sure = sure[~lost]
+    # what a steward decided is no matter of what is needed
+    beyond = np.where(bits >= DECIDED_BITS, bits, bits - needed)
+    links = Links(left[sure], right[sure], beyond[sure])
+    label, dropped = build(records, links, pairs.only(np.flatnonzero(bits <= APART_BITS)))
+    status[sure[dropped]] = CONFLICT
+    return status, label
 
 
 def rivals(records: Records, links: Links) -> np.ndarray:

@@ -76,12 +76,19 @@ def raise_bits(bits: np.ndarray, people: float) -> float:
     return round(low, 4)
 
 
-def labels(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarray) -> np.ndarray:
+def labels(
+    records: Records,
+    left: np.ndarray,
+    right: np.ndarray,
+    bits: np.ndarray,
+    person: np.ndarray | None = None,
+) -> np.ndarray:
     """What is as good as known without labels: 1 a match, 0 none, −1 not known.
 
     Where a source holds each person once: the best of its place is a match if the model thinks so, and
-    what loses to it is none. Elsewhere: what the model is sure of, and what a path of sure matches joins,
-    are matches; pairs between two groups that each hold together surely are none.
+    what loses to it is none. Elsewhere, at first: what the model is sure of, and what a path of sure
+    matches joins, are matches; pairs between two groups that each hold together surely are none. Once
+    there is a `person` of each record, they tell.
     """
     label = np.full(len(left), -1, dtype=np.int8)
     contested = records.alone[left] | records.alone[right]
@@ -92,13 +99,35 @@ def labels(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarr
         label[at[kept & (bits[at] > 0)]] = 1
     free = np.flatnonzero(~contested)
     if len(free):
-        label[free[bits[free] < NEVER_BITS]] = 0
-        sure = free[bits[free] > SURE_BITS]
-        group = components(len(records), left[sure], right[sure])
-        size = np.bincount(group, minlength=len(records))
-        together = group[left[free]] == group[right[free]]
-        firm = (size[group[left[free]]] > 2) & (size[group[right[free]]] > 2)
-        label[free[together & (bits[free] > -4.3)]] = 1
-        label[free[together & (bits[free] <= -4.3)]] = -1
-        label[free[~together & firm & (bits[free] < 0)]] = 0
+        left, right, bits = left[free], right[free], bits[free]
+        label[free] = (
+            _sure(left, right, bits, len(records)) if person is None else _told(left, right, bits, person)
+        )
+    return label
+
+
+def _sure(left: np.ndarray, right: np.ndarray, bits: np.ndarray, records: int) -> np.ndarray:
+    sure = bits > SURE_BITS
+    group = components(records, left[sure], right[sure])
+    size = np.bincount(group, minlength=records)
+    together = group[left] == group[right]
+    firm = (size[group[left]] > 2) & (size[group[right]] > 2)
+    label = np.full(len(left), -1, dtype=np.int8)
+    label[bits < NEVER_BITS] = 0
+    label[together & (bits > -4.3)] = 1
+    label[together & (bits <= -4.3)] = -1
+    label[~together & firm & (bits < 0)] = 0
+    return label
+
+
+def _told(left: np.ndarray, right: np.ndarray, bits: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """By persons: one person's records are a match. Two persons' are none where they are as good as
+    strangers, or each of the two has already more than half of the records that a person mostly has: of
+    smaller groups, two may be one person's."""
+    size = np.bincount(person)[person]
+    together = person[left] == person[right]
+    whole = size > max(1, int(np.median(size[size > 1])) // 2) if together.any() else size > 1
+    label = np.full(len(left), -1, dtype=np.int8)
+    label[(bits < NEVER_BITS) | (whole[left] & whole[right])] = 0
+    label[together] = 1
     return label

@@ -7,8 +7,10 @@
 2. **Self-training.** What the first model is sure of, and what the structure tells (a pair that loses
    against a better one where each person stands once is no match), become labels of a logistic regression
    over the same levels. It learns weights against the rivals that are really there: households, twins.
+3. **Again, by persons**, where a feed may hold a person several times: what the last weights bring together
+   as one person, through third records too, and what they keep apart, are the labels of the next round.
 
-Both start from the schema's declared odds and stay near them where there is little to learn from.
+All start from the schema's declared odds and stay near them where there is little to learn from.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from leadhub.identity.linkage import graph, regression
+from leadhub.identity.linkage import clusters, graph, regression
+from leadhub.identity.linkage.clusters import Links
 from leadhub.identity.linkage.comparison import GRADES, Compared, field_codes, spans, together
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import Model, bounded, declared, odds, tables
@@ -32,9 +35,12 @@ LEAST_LABELS = 100
 _HOPELESS = -12.0
 #: pseudo-counts that hold a level's odds near the declared ones
 _HOLD = 20.0
-#: and relatives' near the declared ones, as a share of their pairs: else, where there are few relatives,
-#: they would take in one person's pairs with errors
-_STAY = 0.5
+#: and those of one person's and of relatives' records near the declared ones, as a share of their pairs:
+#: else relatives pass for one person where little but name and address is told, and where there are few of
+#: them, they would take in one person's pairs with errors
+_STAY_SAME, _STAY_FAMILY = 0.1, 0.5
+#: rounds of self-training by persons
+_BY_PERSON = 2
 _LN2 = np.log(2.0)
 
 
@@ -54,7 +60,10 @@ def train(
         rarity=dict.fromkeys(rarity, 1.0),
     )
     if len(left):
-        first = expectation_maximisation(records, compared.codes, first)
+        patterns, of = _patterns(_sampled(compared.codes), tuple(map(len, first.chance.values())))
+        counts = np.bincount(of) * (len(left) / len(of))
+        chance = strangers(records) if records.tier == "fields" else odds(records.schema, "chance")
+        first = expectation_maximisation(records, patterns, counts, chance, first)
     learnt = self_train(records, left, right, compared.codes, rarity, first)
     bits = learnt.weigh(records.schema, compared.codes, rarity)
     return _with(learnt, raise_bits=_raise(records, left, right, bits, learnt))
@@ -73,17 +82,15 @@ def _with(model: Model, **changed: object) -> Model:
     return Model(**{**model.__dict__, **changed})
 
 
-def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) -> Model:
-    """How often one person's records stand at each level, and how many pairs of one person there are."""
+def expectation_maximisation(
+    records: Records, patterns: np.ndarray, counts: np.ndarray, chance: dict[str, np.ndarray], start: Model
+) -> Model:
+    """How often one person's records stand at each level, and how many pairs of one person there are.
+    `patterns`: (fields, patterns) codes, of which each stands in `counts` pairs; `chance`: how often
+    strangers stand at each level."""
     schema, tier = records.schema, records.tier
-    shape = tuple(len(w) for w in start.chance.values())
-    patterns, of = _patterns(_sampled(codes), shape)
-    counts = np.bincount(of) * (codes.shape[1] / len(of))
-    same = odds(schema, "same")
-    held = {name: share * _HOLD for name, share in same.items()}
-    kept = {name: share * _HOLD for name, share in odds(schema, "family").items()}
-    chance = strangers(records) if tier == "fields" else odds(schema, "chance")
-    family = odds(schema, "family")
+    same, family = odds(schema, "same"), odds(schema, "family")
+    declared_same, declared_family = dict(same), dict(family)
     most = records.most_pairs()
     model = start
     for _ in range(_ROUNDS):
@@ -99,9 +106,10 @@ def expectation_maximisation(records: Records, codes: np.ndarray, start: Model) 
         kin = counts * rivals[1] / total
         for name, row in zip(schema.fields, patterns):
             possible = spans(schema.fields[name], tier)
-            same[name] = _learn(possible, row, posterior, same[name], held[name])
-            stay = kept[name] * (1 + _STAY * kin.sum() / _HOLD)
-            family[name] = _learn(possible, row, kin, family[name], stay)
+            held = declared_same[name] * (_HOLD + _STAY_SAME * posterior.sum())
+            same[name] = _learn(possible, row, posterior, same[name], held)
+            held = declared_family[name] * (_HOLD + _STAY_FAMILY * kin.sum())
+            family[name] = _learn(possible, row, kin, family[name], held)
         people = min(most, max(1.0, float(posterior.sum())))
         done = abs(people - model.people) < 1e-4 * people
         relatives = float(kin.sum())
@@ -184,15 +192,28 @@ def self_train(
     rare: dict[str, np.ndarray],
     first: Model,
 ) -> Model:
-    """Logistic regression on what the first model and the structure of the sources tell."""
+    """Logistic regression on what the first model and the structure of the sources tell; where feeds may
+    hold a person several times, again on what its own weights take for persons."""
     bits = first.weigh(records.schema, codes, rare)
     close = np.flatnonzero(bits > _HOPELESS)
     left, right, codes, bits = left[close], right[close], codes[:, close], bits[close]
     rare = {name: values[close] for name, values in rare.items()}
-    label = graph.labels(records, left, right, bits)
-    positive, negative = int((label == 1).sum()), int((label == 0).sum())
-    if min(positive, negative) < LEAST_LABELS:
-        return first
+    model, person = first, None
+    several = not (records.alone[left] | records.alone[right]).all()
+    for _ in range(1 + _BY_PERSON if several else 1):
+        label = graph.labels(records, left, right, bits, person)
+        if min(int((label == which).sum()) for which in (0, 1)) >= LEAST_LABELS:
+            model = _fitted(records, codes, rare, label, first)
+            bits = model.weigh(records.schema, codes, rare)
+        if several:
+            person = clusters.decide(records, Links(left, right, bits), 0.0)[1]
+    return model
+
+
+def _fitted(
+    records: Records, codes: np.ndarray, rare: dict[str, np.ndarray], label: np.ndarray, first: Model
+) -> Model:
+    """Logistic regression on pairs labelled 1 and 0 (others −1), that starts from the first model."""
     at = np.flatnonzero(label >= 0)
     if len(at) > _SAMPLE:
         at = np.sort(np.random.default_rng(len(at)).choice(at, _SAMPLE, replace=False))

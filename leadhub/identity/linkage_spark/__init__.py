@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from leadhub.identity import linkage
-from leadhub.identity.linkage import decisions, graph
+from leadhub.identity.linkage import clusters, decisions, graph
 from leadhub.identity.linkage.comparison import Compared as OnDriver
 from leadhub.identity.linkage.decisions import ALONE_BITS, DECIDED_BITS, NUMBER_BITS, Decided
 from leadhub.identity.linkage.model import NYSID_BITS, Model
@@ -98,7 +98,7 @@ def _apply(
 def _settled(frames: Frames, weighed: Weighed) -> linkage.Linked:
     """One-to-one, conflicts and clusters, on the driver."""
     head, pairs, compared = frames.head, weighed.pairs, weighed.compared
-    needed = linkage.LINK_BITS - weighed.model.raise_bits
+    needed = clusters.LINK_BITS - weighed.model.raise_bits
     shown = F.col("bits") >= min(needed, linkage.REVIEW_BITS) - training.SLACK
     close = training.collect(compared, pairs.where(shown))
     links = close.rest.get_column("bits").to_numpy() >= needed - training.SLACK
@@ -126,23 +126,19 @@ def _refuted(frames: Frames, pairs: DataFrame, label: np.ndarray) -> DataFrame:
         .join(labels.alias("l"), F.expr("p.left = l.row"), "left")
         .join(labels.alias("r"), F.expr("p.right = r.row"), "left")
     )
-    inside = f"p.bits <= {linkage.APART_BITS} AND l.label = r.label"
+    inside = f"p.bits <= {clusters.APART_BITS} AND l.label = r.label"
     return joined.where(f"({inside}) OR p.bits <= {-DECIDED_BITS}").select("p.*")
 
 
 def _on_driver(weighed: Weighed, found: training.Collected) -> linkage.Weighed:
     none = np.zeros(0, dtype=np.uint8)
-    same, other = (
-        found.rest.get_column(f"{which}_nysid").fill_null(False).to_numpy() for which in ("same", "other")
-    )
     return linkage.Weighed(
         left=found.left,
         right=found.right,
         compared=OnDriver(found.codes, none, none),
         rarity=found.rarity,
         bits=found.rest.get_column("bits").to_numpy().astype(np.float32),
-        same_nysid=same,
-        other_nysid=other,
+        same_nysid=found.rest.get_column("same_nysid").fill_null(False).to_numpy(),
         model=weighed.model,
         left_out=weighed.left_out,
     )

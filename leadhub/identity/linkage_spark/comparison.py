@@ -23,13 +23,13 @@ from leadhub.identity.linkage.schema import DIFFER, UNKNOWN
 from leadhub.identity.linkage_spark.candidates import BY_KEY, WORD, masks
 from leadhub.identity.linkage_spark.frames import Frames
 
-_NYSID = ("l.nysid = r.nysid AS same_nysid", "l.nysid <> r.nysid AS other_nysid")
+_NYSID = "l.nysid = r.nysid AS same_nysid"
 
 
 @dataclass(frozen=True)
 class Compared:
     """`pairs`: left, right, `c_<field>` (`comparison.code_names`), `r_<feature>` (bits of rarity, float),
-    same_nysid, other_nysid (null where a record has none)."""
+    same_nysid (null where a record has none)."""
 
     pairs: DataFrame
     fields: tuple[str, ...]
@@ -58,7 +58,7 @@ def compare(frames: Frames, pairs: DataFrame) -> Compared:
 
 
 def field_codes(head: Records, rows: DataFrame, pairs: DataFrame) -> DataFrame:
-    """Codes of pairs (left, right) in tier `fields`: left, right, same_nysid, other_nysid, `c_<field>`, and
+    """Codes of pairs (left, right) in tier `fields`: left, right, same_nysid, `c_<field>`, and
     `bits_<part>` of the left record where `rows` has them."""
     met = (
         pairs.alias("p")
@@ -66,11 +66,11 @@ def field_codes(head: Records, rows: DataFrame, pairs: DataFrame) -> DataFrame:
         .join(rows.alias("r"), F.expr("p.right = r.row"))
     )
     said = [f"l.{c}" for c in rows.columns if c.startswith("bits_")]
-    compared = met.selectExpr("p.left", "p.right", *_NYSID, *said, *_parts(head))
+    compared = met.selectExpr("p.left", "p.right", _NYSID, *said, *_parts(head))
     done: list[str] = []
     for name in head.schema.fields:
         compared = _field(head, compared, name, done)
-    return compared.select("left", "right", "same_nysid", "other_nysid", *_names(head), *_last_parts(said))
+    return compared.select("left", "right", "same_nysid", *_names(head), *_last_parts(said))
 
 
 def _names(head: Records) -> list[str]:
@@ -145,7 +145,7 @@ def _by_keys(frames: Frames, pairs: DataFrame) -> Compared:
         .selectExpr(
             "left",
             "right",
-            *_NYSID,
+            _NYSID,
             *(f"shared_{i}" for i in words),
             *(f"l.known_{i} & r.known_{i} AS both_{i}" for i in words),
             "coalesce(r_excess, CAST(0 AS FLOAT)) AS r_excess",

@@ -17,8 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from leadhub.identity.linkage import graph, training
-from leadhub.identity.linkage.comparison import spans
-from leadhub.identity.linkage.model import Model, declared, odds, tables
+from leadhub.identity.linkage.model import Model, declared, odds
 from leadhub.identity.linkage.records import Records
 from leadhub.identity.linkage.schema import DIFFER
 from leadhub.identity.linkage_spark import scoring
@@ -67,7 +66,7 @@ def train(frames: Frames, compared: Compared) -> Model:
     )
     if len(counts):
         chance = strangers(frames) if head.tier == "fields" else odds(head.schema, "chance")
-        first = expectation_maximisation(head, patterns, counts, chance, first)
+        first = training.expectation_maximisation(head, patterns, counts, chance, first)
     close = _close(frames, compared, first)
     learnt = training.self_train(head, close.left, close.right, close.codes, close.rarity, first)
     if learnt.how != "self-trained" and counts.sum() < 10 * training.LEAST_LABELS:
@@ -117,35 +116,3 @@ def strangers(frames: Frames) -> dict[str, np.ndarray]:
         level = seen + training._HOLD * share
         counted[name] = level / level.sum()
     return counted
-
-
-def expectation_maximisation(
-    head: Records, patterns: np.ndarray, counts: np.ndarray, chance: dict[str, np.ndarray], start: Model
-) -> Model:
-    """The rounds of `training.expectation_maximisation` over counted patterns."""
-    schema, tier = head.schema, head.tier
-    same, family = odds(schema, "same"), odds(schema, "family")
-    held = {name: share * training._HOLD for name, share in same.items()}
-    kept = {name: share * training._HOLD for name, share in family.items()}
-    possible = {name: spans(facts, tier) for name, facts in schema.fields.items()}
-    model = start
-    for _ in range(training._ROUNDS):
-        model = replace(
-            model,
-            how="expectation maximisation",
-            chance=tables(schema, tier, same, chance),
-            family=tables(schema, tier, same, family),
-        )
-        rivals = model.rivals(schema, patterns, np.float32(0), np.float32(0))
-        total = model.people + rivals[0] + rivals[1]
-        posterior, kin = counts * model.people / total, counts * rivals[1] / total
-        for name, row in zip(schema.fields, patterns):
-            same[name] = training._learn(possible[name], row, posterior, same[name], held[name])
-            stay = kept[name] * (1 + training._STAY * kin.sum() / training._HOLD)
-            family[name] = training._learn(possible[name], row, kin, family[name], stay)
-        people = min(head.most_pairs(), max(1.0, float(posterior.sum())))
-        done = abs(people - model.people) < 1e-4 * people
-        model = replace(model, people=people, relatives=max(1e-3, float(kin.sum())))
-        if done:
-            break
-    return model

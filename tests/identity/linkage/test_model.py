@@ -1,14 +1,17 @@
 """Weights: what the schema declares, what is learnt without labels, and what a place in a source adds."""
 
+from functools import cache
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadhub.foundation.keys import Keys
 from leadhub.identity import linkage, tokens
-from leadhub.identity.linkage import graph
+from leadhub.identity.linkage import clusters, graph
 from leadhub.identity.linkage.comparison import code_names
 from leadhub.identity.linkage.model import declared, from_facts
 from leadhub.identity.linkage.records import encode
@@ -66,9 +69,54 @@ def test_the_number_of_pairs_of_one_person_is_learnt_without_labels(tier):
     match = truth[weighed.left] == truth[weighed.right]
     assert weighed.model.how in ("self-trained", "expectation maximisation")
     assert weighed.model.people == pytest.approx(match.sum(), rel=0.05)
-    linked = weighed.bits >= linkage.LINK_BITS
+    linked = weighed.bits >= clusters.LINK_BITS
     assert match[linked].mean() > 0.98
     assert match[linked].sum() > 0.98 * match.sum()
+
+
+def _persons(tables: dict[str, pa.Table], truth: dict[str, int], tier: str) -> tuple[float, float]:
+    """Precision and recall where all is one feed, which may hold a person any number of times."""
+    made = pa.concat_tables([tokens.tokenise(t, feed="a", keys=KEYS, tier=tier) for t in tables.values()])
+    return people.quality(linkage.link(made, one_per_person=frozenset()).clusters, truth)
+
+
+KINDS = ("last_name", "first_name", "middle_name", "sex", "phone", "address_line", "zip")
+
+
+@pytest.mark.parametrize(("tier", "least"), [("tokens", 0.98), ("fields", 0.99)])
+def test_relatives_in_a_feed_that_tells_the_year_of_birth_alone_are_not_one_person(tier, least):
+    tables, truth = people.county(2500, dict.fromkeys("ab", (0.9, KINDS)), 0.05, seed=5)
+    year = {name: pc.cast(pc.year(t["date_of_birth"]), pa.string()) for name, t in tables.items()}
+    without = ["date_of_birth", "ssn4", "nysid", "suffix"]
+    tables = {
+        name: t.append_column("birth_year", year[name]).drop_columns(without) for name, t in tables.items()
+    }
+    precision, recall = _persons(tables, truth, tier)
+    assert precision > least
+    assert recall > least
+
+
+@pytest.mark.parametrize(("tier", "least"), [("tokens", 0.96), ("fields", 0.98)])
+def test_many_records_a_person_tell_of_each_other(tier, least):
+    tables, truth = people.county(250, dict.fromkeys("abcdefgh", (0.8, KINDS)), 0.2, seed=5)
+    precision, recall = _persons(tables, truth, tier)
+    assert precision > 0.99
+    assert recall > least
+
+
+def test_persons_label_the_pairs_of_the_next_round():
+    records, _ = _tiny(once=frozenset())
+    person = np.array([0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 10, 11])
+    pairs = {
+        (0, 3): 1,  # one person's, however little it weighs
+        (0, 4): 0,  # of two who have their records already
+        (0, 8): -1,  # a few records that may be theirs
+        (8, 10): -1,
+        (10, 11): 0,  # as good as strangers
+    }
+    left, right = (np.array(side) for side in zip(*pairs))
+    bits = np.array([-4, 5, 5, -1, -8], dtype=np.float32)
+    assert graph.labels(records, left, right, bits, person).tolist() == list(pairs.values())
 
 
 def test_a_frozen_model_weighs_a_pair_the_same_whatever_else_is_there():
@@ -116,7 +164,8 @@ def test_an_assignment_is_one_to_one_and_greedy(seed):
     assert kept.tolist() == expected.tolist()
 
 
-def _tiny():
+@cache
+def _tiny(once=frozenset("ab")):
     rows = [{"record_id": f"{f}{i}", "last_name": f"N{f}{i}"} for f in "ab" for i in range(6)]
     tables = [
         tokens.tokenise(
@@ -124,7 +173,7 @@ def _tiny():
         )
         for f in "ab"
     ]
-    records = encode(pa.concat_tables(tables), frozenset("ab"), SCHEMA)
+    records = encode(pa.concat_tables(tables), once, SCHEMA)
     return records, None
 
 

@@ -174,9 +174,10 @@ def test_every_pair_has_the_single_machines_codes_and_weight(spark, table):
     frames.release()
 
 
-def test_the_same_model_is_learnt(spark, table, few_random_pairs):
-    alone = linkage.link(table, one_per_person=SINGLE).model
-    frames = prepare(on_spark(spark, table), SINGLE, SCHEMA)
+@pytest.mark.parametrize("once", [SINGLE, frozenset({"p"})], ids=["each feed once", "one feed once"])
+def test_the_same_model_is_learnt(spark, table, few_random_pairs, once):
+    alone = linkage.link(table, one_per_person=once).model
+    frames = prepare(on_spark(spark, table), once, SCHEMA)
     learnt = linkage_spark.weigh(frames).model
     frames.release()
     assert learnt.how == alone.how == "self-trained"
