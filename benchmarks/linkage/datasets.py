@@ -45,7 +45,9 @@ COLUMNS = (
         "occupation",
     ),
 )
-NAMES = ("historical_50k", "fake_1000", "febrl4", *synthetic.NAMES)
+IN_ONE = "_in_one"  # both tables as one, to be searched for duplicates
+_TWO = ("febrl4", *synthetic.NAMES)
+NAMES = ("historical_50k", "fake_1000", *_TWO, *(f"{name}{IN_ONE}" for name in _TWO))
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def load(name: str, *, cache: Path = CACHE) -> Dataset:
 
 def make(name: str) -> tuple[pl.DataFrame, ...]:
     """The tables of `name` from their source, always the same."""
+    if name.endswith(IN_ONE):
+        return (pl.concat(load(name.removesuffix(IN_ONE)).tables),)
     made = _SOURCES[name]() if name in _SOURCES else synthetic.tables(name)
     return tuple(_in_shape(table) for table in made)
 

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from benchmarks.linkage.datasets import Dataset
 
 ROUNDS = 200
 INTERVAL = (2.5, 97.5)  # percentiles of the rounds
+STEPS = 200  # thresholds that are tried for persons
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,22 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Persons:
+    """F1 of persons as pairs: every two records that a chain of pairs joins, at the best threshold and at
+    the one that the system chose."""
+
+    best: float
+    chosen: float | None
+
+
+@dataclass(frozen=True)
 class Report:
-    """Raw pairs, and after one-to-one assignment (link only); `block_recall`: of pairs looked at."""
+    """Raw pairs; after one-to-one assignment (two tables), or as persons (one); `block_recall`: of pairs
+    looked at."""
 
     raw: Side
     one_to_one: Side | None
+    persons: Persons | None
     block_recall: float
     pairs: int
 
@@ -95,7 +109,8 @@ def evaluate(truth: Truth, pairs: pl.DataFrame, threshold: float | None, *, seed
     scored = scored_pairs(truth, pairs)
     recall = float(scored.true.sum() / truth.total)
     single = _side(truth, one_to_one(truth, scored), threshold, seed) if truth.is_link else None
-    return Report(_side(truth, scored, threshold, seed), single, recall, len(scored.score))
+    joined = None if truth.is_link else persons(truth, scored, threshold)
+    return Report(_side(truth, scored, threshold, seed), single, joined, recall, len(scored.score))
 
 
 def scored_pairs(truth: Truth, pairs: pl.DataFrame) -> Scored:
@@ -136,6 +151,27 @@ def one_to_one(truth: Truth, scored: Scored) -> Scored:
         used_left[left[best]], used_right[right[best]] = True, True
         open_ = open_[~(used_left[left] | used_right[right])]
     return scored[taken]
+
+
+def persons(truth: Truth, scored: Scored, threshold: float | None) -> Persons:
+    """Connected components of one table's pairs; the best of STEPS thresholds as far apart as each other."""
+    least, most = scored.score.min(initial=0.0), scored.score.max(initial=0.0)
+    best = max(_joined(truth, scored, score) for score in np.linspace(least, most, STEPS))
+    return Persons(best, None if threshold is None else _joined(truth, scored, threshold))
+
+
+def _joined(truth: Truth, scored: Scored, threshold: float) -> float:
+    kept = int(np.searchsorted(-scored.score, -threshold, side="right"))
+    size = len(truth.left)
+    links = coo_matrix((np.ones(kept), (scored.left[:kept], scored.right[:kept])), (size, size))
+    person = connected_components(links, directed=False)[1].astype(np.int64)
+    said, right = (_pairs_in(of) for of in (person, person * (int(truth.left.max()) + 1) + truth.left))
+    return 2 * right / max(said + truth.total, 1)
+
+
+def _pairs_in(labels: np.ndarray) -> int:
+    sizes = np.unique(labels, return_counts=True)[1].astype(np.int64)
+    return int((sizes * (sizes - 1) // 2).sum())
 
 
 def quality(truth: Truth, scored: Scored, threshold: float, *, seed: int) -> Quality:

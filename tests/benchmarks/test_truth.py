@@ -82,3 +82,13 @@ def test_an_unknown_record_is_refused():
     truth = linked(["x"], ["x"])
     with pytest.raises(ValueError, match="not in the set"):
         t.scored_pairs(truth, pl.DataFrame({"left": ["a0"], "right": ["nobody"], "score": [1.0]}))
+
+
+def test_persons_are_whatever_a_chain_of_pairs_joins():
+    table = pl.DataFrame({"record": list("abcde"), "truth": ["x", "x", "x", "y", "y"]})
+    truth = t.truth_of(Dataset("small", (table,)))
+    pairs = pl.DataFrame({"left": ["a", "b", "c"], "right": ["b", "c", "d"], "score": [9.0, 8.0, -1.0]})
+    report = t.evaluate(truth, pairs, threshold=-1.0)
+    # a, b and c by two pairs; then all five but e are one
+    assert report.persons.best == pytest.approx(2 * 3 / (3 + 4))
+    assert report.persons.chosen == pytest.approx(2 * 3 / (6 + 4))

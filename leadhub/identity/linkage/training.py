@@ -200,13 +200,13 @@ def self_train(
     rare = {name: values[close] for name, values in rare.items()}
     model, person = first, None
     several = not (records.alone[left] | records.alone[right]).all()
-    for _ in range(1 + _BY_PERSON if several else 1):
+    for again in range(1 + _BY_PERSON if several else 1):
+        if again:
+            person = clusters.decide(records, Links(left, right, bits), 0.0)[1]
         label = graph.labels(records, left, right, bits, person)
         if min(int((label == which).sum()) for which in (0, 1)) >= LEAST_LABELS:
             model = _fitted(records, codes, rare, label, first)
             bits = model.weigh(records.schema, codes, rare)
-        if several:
-            person = clusters.decide(records, Links(left, right, bits), 0.0)[1]
     return model
 
 
