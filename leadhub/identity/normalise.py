@@ -22,18 +22,17 @@ Every function takes and gives columns of equal length; null stays null.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
 
+from leadhub.foundation import cores
 from leadhub.identity import addresses, nicknames
 from leadhub.identity.coded import Coded
 from leadhub.identity.texts import drop_matching, only_where, or_missing, text
 
 #: raised with every change of a rule in this module, `texts` or `addresses`, or of the nickname classes
 RULES = 3
-_THREADS = 2
 
 # fmt: off
 _NAME_FILL_INS = [
@@ -230,8 +229,7 @@ def coded(identifiers: pl.DataFrame) -> dict[str, Coded]:
         column = given(kind)
         return {name: column.map(rule) for name, rule in _MADE_OF[kind].items()}
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        out = {name: column for columns in pool.map(made, _MADE_OF) for name, column in columns.items()}
+    out = {name: c for columns in cores.each(made, _MADE_OF) for name, c in columns.items()}
     if "address_line" in identifiers.columns:
         out["address_line"] = addresses.coded(identifiers.get_column("address_line").cast(pl.String))
     else:

@@ -9,13 +9,13 @@ and tokens are comparable only under one marker. A shared id's token: ``t<key ve
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from leadhub.foundation import cores
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.keys import Keys
 from leadhub.foundation.vocabulary import IDENTIFIER_KINDS
@@ -27,7 +27,6 @@ from leadhub.identity.linkage.schema import LinkageSchema, Part, Tier, person
 
 NYSID_COLUMN = "nysid_token"
 #: polars and Arrow let go of the interpreter while they work
-_THREADS = 2
 #: rows whose parts' digests fit the processor's cache
 _CHUNK = 1 << 15
 
@@ -111,8 +110,7 @@ def _match_keys(
             told &= rarity.enough(schema, key, bits)
             np.multiply(macs.rows(label, [words[part] for part in key]), told, out=made[column][rows])
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(fill, range(0, count, _CHUNK)))
+    cores.each(fill, range(0, count, _CHUNK))
     return {column: made.get(column) for column in schema.columns("tokens")}
 
 
@@ -133,8 +131,7 @@ def _digests(
         return digest(source.codes, texts, mac, _bits(part, known, texts) if tier == "tokens" else None)
 
     used = [n for n, p in schema.parts.items() if tier == "fields" or not p.many]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = dict(zip(used, pool.map(made, used)))
+    found = dict(zip(used, cores.each(made, used)))
     several = {n: d for n, d in found.items() if schema.parts[n].many}
     return {n: d for n, d in found.items() if n not in several}, several
 

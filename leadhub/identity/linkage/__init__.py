@@ -98,9 +98,11 @@ def weighed(
     found: candidates.Candidates,
     model: Model | None = None,
     decided: decisions.Decided | None = None,
+    compared: Compared | None = None,
 ) -> Weighed:
-    """Compare and weigh candidate pairs, among which all that were decided are."""
-    compared = compare(records, found)
+    """Weigh candidate pairs, among which all that were decided are; they are compared where they are not
+    yet `compared`."""
+    compared = compared or compare(records, found)
     _give_back(found)
     rarity = training.rarity(records, found.left, found.right, compared, found.limits)
     model = model or training.train(records, found.left, found.right, compared, rarity)

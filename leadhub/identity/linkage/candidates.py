@@ -8,7 +8,6 @@ blocks left out then are left out for good (`limits`).
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 
@@ -16,6 +15,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from leadhub.foundation import cores
 from leadhub.identity import keyed
 from leadhub.identity.linkage import limits as frozen
 from leadhub.identity.linkage.limits import Limits
@@ -31,10 +31,9 @@ MOST_RECORDS = 1_000
 _OWN_BITS = 30.0
 #: share of pairs of one person whose records are counted as one person's
 _MOST = 0.9
-_THREADS = 2
 #: pairs of all keys, one pair several times, that wait to be sorted together
 _MOST_WAITING = 1 << 23
-#: words that one core sorts sooner than two share them out
+#: records and words that one core is through with sooner than two share them out
 _FEW = 1 << 16
 
 LEFT_OUT_SCHEMA = {"key": pl.String, "blocks": pl.Int64, "records": pl.Int64, "pairs": pl.Int64}
@@ -143,8 +142,7 @@ def find(
             sizes=blocks.size if name in own else _NONE[1],
         )
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        made = dict(zip(records.key_names, pool.map(by_key, records.key_names)))
+    made = dict(zip(records.key_names, cores.each(by_key, records.key_names, much=len(records) > _FEW)))
     left_out = [
         (name, len(m.lost), int(m.lost.sum()), int((m.lost * (m.lost - 1) // 2).sum()))
         for name, m in made.items()

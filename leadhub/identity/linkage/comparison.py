@@ -9,12 +9,12 @@ are counted once. Often a span of levels stays possible: each span has a code of
 from __future__ import annotations
 
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from leadhub.foundation import cores
 from leadhub.identity.linkage.candidates import Candidates
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.neighbours import Lists, Neighbours
@@ -23,7 +23,8 @@ from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, Field, LinkageSchem
 
 #: pairs whose two rows fit the processor's cache
 _CHUNK = 1 << 13
-_THREADS = 2
+#: records of which one core puts columns into rows sooner than two share them out
+_FEW = 1 << 16
 #: columns of a table's row that are filled together
 _LINE = 8
 _NONE = np.uint8(255)
@@ -146,8 +147,7 @@ def field_codes(
         for i, name in enumerate(fields):
             out[i, part] = chunk.field(name)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(fill, range(0, len(left), _CHUNK)))
+    cores.each(fill, range(0, len(left), _CHUNK))
     return out
 
 
@@ -168,8 +168,7 @@ class _Table:
                 for i, column in enumerate(columns, at):
                     self._rows[rows, i] = column[rows]
 
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(fill, range(0, len(names), _LINE)))
+        cores.each(fill, range(0, len(names), _LINE), much=len(records) > _FEW)
 
     def compare(
         self, left: np.ndarray, right: np.ndarray, *, by_pair: bool = False
@@ -257,8 +256,7 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
             pair, key = np.divmod(np.flatnonzero(same), same.shape[1])
             rarest.add(part, pair, key + at, pairs.commonness[key + at, left[pair]])
 
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(fill, range(0, count, _CHUNK)))
+        cores.each(fill, range(0, count, _CHUNK))
         # and with it the table, before the next is made
         del fill, table
     first, place = patterns(*shared, *both)

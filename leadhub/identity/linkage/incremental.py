@@ -12,13 +12,14 @@ everywhere the same: two ids with one hash would be decided about together, and 
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from leadhub.foundation import cores
 from leadhub.identity import linkage
 from leadhub.identity.linkage import decisions, nearby
 from leadhub.identity.linkage.graph import components
@@ -27,8 +28,6 @@ from leadhub.identity.linkage.model import Model
 from leadhub.identity.linkage.records import Records, as_they_lie, twice
 from leadhub.identity.linkage.schema import LinkageSchema, person
 from leadhub.identity.linkage.sieve import Few
-
-_THREADS = 2
 
 
 def link_changes(
@@ -52,8 +51,11 @@ def link_changes(
     Raises: TerminalError `state_invalid` where a record id stands twice; ValueError where a record is new
     and not among `changed`.
     """
-    records = as_they_lie(table, one_per_person, schema or person(), model.tier)
-    clusters, ids = _in_order(before.clusters)
+    records, (clusters, ids), left, right = cores.together(
+        lambda: as_they_lie(table, one_per_person, schema or person(), model.tier),
+        lambda: _in_order(before.clusters),
+        *(partial(_texts, before.pairs, side) for side in ("left", "right")),
+    )
     tonight, then = records.ids.hash().to_numpy(), ids.hash().to_numpy()
     named = Few(pl.Series(list(changed), dtype=pl.String).hash().to_numpy())
     touched = named.among(tonight)
@@ -61,30 +63,27 @@ def link_changes(
     near = _near(records, touched, model, limits, decided)
     if near is None or before.grown:
         return None
-    left, right = (_hashes(before.pairs, side) for side in ("left", "right"))
+    ends = left.hash().to_numpy(), right.hash().to_numpy()
     without = Few(np.concatenate([named.words, gone]))
-    again = _reached(np.concatenate([without.words, tonight[near.left], tonight[near.right]]), left, right)
+    again = _reached(np.concatenate([without.words, tonight[near.left], tonight[near.right]]), *ends)
     rows = again.among(tonight)
     some = records.only(rows[records.ids.gather(rows).arg_sort().to_numpy()])
-    old = again.among(left)
-    stay = np.setdiff1d(old, np.concatenate([without.among(left), without.among(right)]))
-    pairs, label = _anew(some, _named(some, before.pairs, stay), _numbered(some, near), limits, decided)
-    with ThreadPoolExecutor(_THREADS) as pool:
+    old = again.among(ends[0])
+    stay = np.setdiff1d(old, np.concatenate([without.among(each) for each in ends]))
+    known = _numbers(some, left.gather(stay)), _numbers(some, right.gather(stay))
+    pairs, label = _anew(some, known, _numbered(some, near), limits, decided)
+    told, clusters = cores.together(
         # all pairs of a record are decided about together: none stays beside a new one
-        told = pool.submit(_merged, before.pairs, _texts(before.pairs, "left"), old, pairs)
-        anew = linkage.clustered(some, label)
-        clusters = _merged(clusters, ids, again.among(then), anew)
+        lambda: _merged(before.pairs, left, old, pairs),
+        lambda: _merged(clusters, ids, again.among(then), linkage.clustered(some, label)),
+    )
     return linkage.Linked(
-        pairs=told.result(),
+        pairs=told,
         clusters=clusters,
         left_out=before.left_out,
         model=model,
         limits=limits,
     )
-
-
-def _hashes(table: pa.Table, column: str) -> np.ndarray:
-    return _texts(table, column).hash().to_numpy()
 
 
 def _texts(table: pa.Table, column: str) -> pl.Series:
@@ -130,9 +129,9 @@ def _near(
     found = nearby.find(records, touched, also, model, limits, linkage.REVIEW_BITS)
     if found is None:
         return None
-    candidates, among = found
-    rows = among.rows
-    weighed = linkage.weighed(among, candidates, model, known.among(rows) if known else None)
+    rows = found.among.rows
+    by_rows = known.among(rows) if known else None
+    weighed = linkage.weighed(found.among, found.pairs, model, by_rows, found.compared)
     told = np.flatnonzero(linkage.told(weighed.bits))
     return weighed.only(told, rows[weighed.left[told]], rows[weighed.right[told]])
 
@@ -148,10 +147,9 @@ def _reached(start: np.ndarray, left: np.ndarray, right: np.ndarray) -> Few:
     return found
 
 
-def _named(records: Records, pairs: pa.Table, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Some of the `pairs` by rows of records in order of their ids."""
-    left, right = (records.ids.search_sorted(_texts(pairs, s).gather(at)) for s in ("left", "right"))
-    return left.cast(pl.Int64).to_numpy(), right.cast(pl.Int64).to_numpy()
+def _numbers(records: Records, ids: pl.Series) -> np.ndarray:
+    """The rows of some ids among records in order of them."""
+    return records.ids.search_sorted(ids).cast(pl.Int64).to_numpy()
 
 
 def _numbered(records: Records, weighed: linkage.Weighed) -> linkage.Weighed:

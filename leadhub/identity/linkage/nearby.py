@@ -8,12 +8,12 @@ further.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
+from leadhub.foundation import cores
 from leadhub.identity import keyed
 from leadhub.identity.linkage import candidates, sieve, training
 from leadhub.identity.linkage.candidates import Candidates
@@ -24,7 +24,6 @@ from leadhub.identity.linkage.records import NULL, Records
 from leadhub.identity.linkage.schema import DIFFER
 from leadhub.identity.linkage.sieve import ROW_BITS
 
-_THREADS = 2
 #: low bits of a word that hold a key's number (`schema.MOST_CANDIDATES`); of a pair that was given, none
 _KEY_BITS = np.uint64(8)
 _GIVEN = 255
@@ -36,6 +35,16 @@ _NOTHING = np.zeros(0, dtype=np.uint8)
 ROUNDING = 0.01
 
 
+@dataclass(frozen=True)
+class Near:
+    """`among`: the records that stand in pairs, in order of rows, by whose numbers `pairs` are told;
+    `compared` where finding them has told it already (tier `tokens`)."""
+
+    among: Records
+    pairs: Candidates
+    compared: Compared | None
+
+
 def find(
     records: Records,
     of: np.ndarray,
@@ -43,40 +52,68 @@ def find(
     model: Model,
     limits: Limits,
     least: float,
-) -> tuple[Candidates, Records] | None:
+) -> Near | None:
     """`records` are `as_they_lie`, `of`: rows of the few, rising. The pairs with one of them that share a
-    key, may be one person and may weigh `least` bits, and all pairs `also`, given by rows; and the
-    records that stand in pairs, in order of rows: `left` and `right` are their numbers. None where a block
-    has grown too large."""
-    few, among = _Few(records, of, limits), None
-    names = records.key_names
-    with ThreadPoolExecutor(_THREADS) as pool:
-        made = list(pool.map(few.meet, range(len(names))))
+    key, may be one person and may weigh `least` bits, and all pairs `also`, given by rows. None where a
+    block has grown too large."""
+    few = _Few(records, of, limits)
+    made = cores.each(few.meet, range(len(records.key_names)))
     if any(grown for _, grown in made):
         return None
     found = _distinct(few, [packed for packed, _ in made], also)
-    for several in _in_turn(records, model):
+    likely = _by_keys if records.tier == "tokens" else _by_parts
+    return likely(few, found, model, least)
+
+
+def _by_keys(few: _Few, found: _Pairs, model: Model, least: float) -> Near:
+    schema = few.records.schema
+    among, left, right = few.among(found)
+    found = few.sharing(found, among, left, right)
+    shared, rarest = few.shared(found)
+    first, place = patterns(*shared)
+    seen = deduce(schema, shared[:, first], shared[:, first])[:, place]
+    compared = Compared(seen, rarest.excess(), rarest.beyond)
+    kept = few.kept(found, model.at_most(schema), compared, among, left, right, least)
+    at = np.flatnonzero(kept)
+    among, left, right = few.among(found.only(kept), among)
+    # which keys differ takes no token: both records have them, and do not share them
+    held = among.holding(schema.key_names)
+    shared, both = shared[:, at], held[:, left] & held[:, right]
+    first, place = patterns(*shared, *both)
+    known = deduce(schema, shared[:, first], both[:, first])[:, place]
+    return _in_order(few, among, left, right, replace(compared.only(at), codes=known))
+
+
+def _by_parts(few: _Few, found: _Pairs, model: Model, least: float) -> Near:
+    schema, among = few.records.schema, None
+    for several in _in_turn(few.records, model):
         among, left, right = few.among(found, among)
-        if records.tier == "tokens":
-            found = few.sharing(found, among, left, right)
-            compared = few.compared(found)
-        else:
-            compared = Compared(field_codes(among, left, right, several), _NOTHING, _NOTHING)
-        rarity = training.rarity(among, left, right, compared, limits)
-        bits = model.at_most(records.schema, several).weigh(records.schema, compared.codes, rarity)
-        same = (among.nysid[left] == among.nysid[right]) & (among.nysid[left] != NULL)
-        kept = (bits >= least - ROUNDING) | same
-        kept[found.pair[found.key == _GIVEN]] = True
+        seen = Compared(field_codes(among, left, right, several), _NOTHING, _NOTHING)
+        kept = few.kept(found, model.at_most(schema, several), seen, among, left, right, least)
         found = found.only(kept)
-    return few.proposed(found, among)
+    among, left, right = few.among(found, among)
+    return _in_order(few, among, left, right, None)
+
+
+def _in_order(
+    few: _Few, among: Records, own: np.ndarray, other: np.ndarray, compared: Compared | None
+) -> Near:
+    left, right = np.minimum(own, other), np.maximum(own, other)
+    order = np.lexsort((right, left))
+    pairs = Candidates(
+        left=left[order],
+        right=right[order],
+        commonness=np.zeros((0, len(among)), dtype=np.uint8),
+        left_out=keyed.to_arrow(pl.DataFrame(schema=candidates.LEFT_OUT_SCHEMA)),
+        limits=few.limits,
+    )
+    return Near(among, pairs, compared and compared.only(order))
 
 
 def _in_turn(records: Records, model: Model) -> list[set[str]]:
     """The parts with several values that are looked at in each round: none, then those of the field that
     they may change most, and of the next."""
     schema, most, turns = records.schema, model.at_most(records.schema), [set[str]()]
-    if records.tier == "tokens":
-        return turns
     changed = {name: most.chance[name][DIFFER] - bits[DIFFER] for name, bits in model.chance.items()}
     for name in sorted(changed, key=lambda name: -changed[name])[:_ROUNDS]:
         turns.append(
@@ -150,17 +187,21 @@ class _Few:
 
     def sharing(self, found: _Pairs, among: Records, left: np.ndarray, right: np.ndarray) -> _Pairs:
         """The pairs with the keys besides by which they were not brought together, since the blocks are
-        left out. Tier `tokens`."""
+        left out, or they were given."""
+        given = np.zeros(len(found.one), dtype=bool)
+        given[found.pair[found.key == _GIVEN]] = True
         pair, key = [found.pair], [found.key]
-        for at in np.flatnonzero(self.left_out.any(axis=1)):
-            tokens = among.key(self.records.key_names[at])
-            asked = np.flatnonzero(self.left_out[at][found.one])
-            pair.append(asked[tokens[left[asked]] == tokens[right[asked]]])
-            key.append(np.full(len(pair[-1]), at))
+        for at, name in enumerate(self.records.schema.key_names):
+            asked = np.flatnonzero(self.left_out[at][found.one] | given)
+            if len(asked):
+                tokens = among.key(name)
+                same = (tokens[left[asked]] == tokens[right[asked]]) & (tokens[left[asked]] != NULL)
+                pair.append(asked[same])
+                key.append(np.full(len(pair[-1]), at))
         return _Pairs(found.one, found.row, np.concatenate(pair), np.concatenate(key))
 
-    def compared(self, found: _Pairs) -> Compared:
-        """What the keys tell that a pair shares, as if no other were known. Tier `tokens`."""
+    def shared(self, found: _Pairs) -> tuple[np.ndarray, Rarest]:
+        """Which keys each pair shares, as bit masks of words (words, pairs); how rare their values are."""
         schema, count = self.records.schema, len(found.one)
         by_key = found.key < len(schema.match_keys)
         pair, key = found.pair[by_key], found.key[by_key]
@@ -169,9 +210,25 @@ class _Few:
         np.bitwise_or.at(shared.reshape(-1), key // _WORD * count + pair, bit)
         rarest = Rarest(schema, self.limits, count)
         rarest.add(slice(None), pair, key, self.common[key, found.one[pair]])
-        first, place = patterns(*shared)
-        codes = deduce(schema, shared[:, first], shared[:, first])
-        return Compared(codes[:, place], rarest.excess(), rarest.beyond)
+        return shared, rarest
+
+    def kept(
+        self,
+        found: _Pairs,
+        most: Model,
+        seen: Compared,
+        among: Records,
+        left: np.ndarray,
+        right: np.ndarray,
+        least: float,
+    ) -> np.ndarray:
+        """Which pairs go on, of which `seen` is known."""
+        rarity = training.rarity(among, left, right, seen, self.limits)
+        bits = most.weigh(self.records.schema, seen.codes, rarity)
+        same = (among.nysid[left] == among.nysid[right]) & (among.nysid[left] != NULL)
+        kept = (bits >= least - ROUNDING) | same
+        kept[found.pair[found.key == _GIVEN]] = True
+        return kept
 
     def among(self, found: _Pairs, held: Records | None = None) -> tuple[Records, np.ndarray, np.ndarray]:
         """The records that stand in pairs, in order of rows, and both sides by their number among these;
@@ -182,25 +239,6 @@ class _Few:
         rows = np.flatnonzero(within)
         some = self.records.only(rows) if held is None else held.only(np.searchsorted(held.rows, rows))
         return some, number[own], number[found.row]
-
-    def proposed(self, found: _Pairs, held: Records | None) -> tuple[Candidates, Records]:
-        among, own, other = self.among(found, held)
-        keys = len(self.records.schema.match_keys) if self.records.tier == "tokens" else 0
-        commonness = np.zeros((keys, len(among)), dtype=np.uint8)
-        by_key = found.key < keys
-        pair, key = found.pair[by_key], found.key[by_key]
-        for side in (own, other):
-            commonness[key, side[pair]] = self.common[key, found.one[pair]]
-        left, right = np.minimum(own, other), np.maximum(own, other)
-        order = np.lexsort((right, left))
-        pairs = Candidates(
-            left=left[order],
-            right=right[order],
-            commonness=commonness,
-            left_out=keyed.to_arrow(pl.DataFrame(schema=candidates.LEFT_OUT_SCHEMA)),
-            limits=self.limits,
-        )
-        return pairs, among
 
 
 def _distinct(few: _Few, made: list[np.ndarray], also: tuple[np.ndarray, np.ndarray] | None) -> _Pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from leadhub.foundation import cores
 from leadhub.foundation.errors import TerminalError
 from leadhub.identity.linkage import neighbours
 from leadhub.identity.linkage.neighbours import NULL, Lists, Neighbours
@@ -19,14 +21,17 @@ from leadhub.identity.linkage.schema import LinkageSchema, Tier
 #: column of the tokens of state identification numbers
 NYSID = "nysid_token"
 _ODD = 0x9E3779B97F4A7C15
-_WORD = (1 << 64) - 1
+_BITS = 64
+#: so many records that their tokens are nothing beside the table
+_FEW = 1 << 12
+_WORD = (1 << _BITS) - 1
 
 
 @dataclass(frozen=True)
 class Records:
     """`alone` says whether the record's feed holds each person once. Columns are read from `table` when
     asked for (`column`): all at once would be its size again; `order` are its rows, None where they stand
-    in order already. Tier `fields`: `parts` are those that were read already: each is in many keys."""
+    in order already. `parts` are columns that were read already: in tier `fields` each is in many keys."""
 
     schema: LinkageSchema
     tier: Tier
@@ -85,9 +90,11 @@ class Records:
         return some.read()
 
     def read(self) -> Records:
-        """The same, with `parts` read."""
+        """The same, with `parts` read; in tier `tokens` the keys of a few records, which are looked at
+        twice."""
         if self.tier == "tokens":
-            return self
+            names = self.columns if len(self) <= _FEW else {}
+            return replace(self, parts={name: self.column(name) for name in names})
         single = [f"p_{name}" for name, part in self.schema.parts.items() if not part.many]
         return replace(self, parts={name: self.parts.get(name, self.column(name)) for name in single})
 
@@ -131,6 +138,19 @@ class Records:
         keys = self.schema.candidate_keys if self.tier == "fields" else self.schema.match_keys
         return (*("+".join(k) for k in keys), "nysid")
 
+    def holding(self, names: tuple[str, ...]) -> np.ndarray:
+        """Which of some keys that are stored each record has, as bit masks of words (words, records)."""
+        held = np.zeros((len(names) // _BITS + 1, len(self)), dtype=np.uint64)
+
+        def fill(word: int) -> None:
+            for bit, name in enumerate(names[word * _BITS : (word + 1) * _BITS]):
+                column = self.columns.get(f"k_{name}")
+                for chunk, (here, at) in () if column is None else self._pieces(column):
+                    held[word][here] |= there(chunk, at).astype(np.uint64) << np.uint64(bit)
+
+        cores.each(fill, range(len(held)))
+        return held
+
     def key(self, name: str) -> np.ndarray:
         """A match key's token: stored, or in tier `fields` put together from the parts'."""
         columns = [self.column(c) for c in self.columns_of(name)]
@@ -157,18 +177,19 @@ class Records:
             return _whole(column)[np.asarray(self.order)]
         # a few, chunk by chunk: Arrow would put the chunks together first
         words = np.empty(len(self), dtype=np.uint64)
-        for chunk, (here, at) in zip(column.chunks, self._places(tuple(map(len, column.chunks)))):
+        for chunk, (here, at) in self._pieces(column):
             words[here] = _known(chunk, at)
         return words
 
-    def _places(self, lengths: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """By chunk of a column: which records stand in it, and where. Columns are mostly of one kind."""
+    def _pieces(self, column: pa.ChunkedArray) -> Iterator[tuple[pa.Array, tuple[np.ndarray, np.ndarray]]]:
+        """Each chunk of a column, which records stand in it, and where. Columns are mostly of one kind."""
+        lengths = tuple(map(len, column.chunks))
         if lengths not in self._split:
-            rows, ends = np.asarray(self.order), np.cumsum(lengths)
-            chunk = np.searchsorted(ends, rows, side="right")
+            ends = np.cumsum(lengths)
+            chunk = np.searchsorted(ends, self.rows, side="right")
             of = [np.flatnonzero(chunk == i) for i in range(len(lengths))]
-            self._split[lengths] = [(at, rows[at] - end + n) for at, end, n in zip(of, ends, lengths)]
-        return self._split[lengths]
+            self._split[lengths] = [(at, self.rows[at] - end + n) for at, end, n in zip(of, ends, lengths)]
+        return zip(column.chunks, self._split[lengths])
 
     @cached_property
     def _split(self) -> dict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]]:
@@ -252,12 +273,13 @@ def as_they_lie(
 def _coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     """A column's values, sorted, and each row's place among them. What stands in a file is the same in
     long runs."""
-    runs = pl.Series(pl.from_arrow(column), dtype=pl.String).rle().struct
-    values = runs.field("value")
-    names = values.unique().sort().to_list()
+    runs = [pc.run_end_encode(chunk) for chunk in column.cast(pa.string()).chunks]
+    values = [value for run in runs for value in run.values.to_pylist()]
+    lengths = [np.diff(run.run_ends.to_numpy(), prepend=0) for run in runs]
+    names = sorted(set(values))
     place = dict(zip(names, range(len(names))))
-    codes = np.array([place[v] for v in values.to_list()], dtype=np.int64)
-    return names, np.repeat(codes, runs.field("len").to_numpy())
+    codes = np.array([place[v] for v in values], dtype=np.int64)
+    return names, np.repeat(codes, np.concatenate([*lengths, np.zeros(0, dtype=np.int64)]))
 
 
 def apart(markers: list[str]) -> np.ndarray | None:

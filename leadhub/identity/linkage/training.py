@@ -39,8 +39,9 @@ _HOLD = 20.0
 #: else relatives pass for one person where little but name and address is told, and where there are few of
 #: them, they would take in one person's pairs with errors
 _STAY_SAME, _STAY_FAMILY = 0.1, 0.5
-#: rounds of self-training by persons
-_BY_PERSON = 2
+#: rounds of self-training by persons: where chance was counted and not declared, a second would but learn
+#: the first one's errors
+_BY_PERSON = {"tokens": 2, "fields": 1}
 _LN2 = np.log(2.0)
 
 
@@ -200,7 +201,7 @@ def self_train(
     rare = {name: values[close] for name, values in rare.items()}
     model, person = first, None
     several = not (records.alone[left] | records.alone[right]).all()
-    for again in range(1 + _BY_PERSON if several else 1):
+    for again in range(1 + _BY_PERSON[records.tier] if several else 1):
         if again:
             person = clusters.decide(records, Links(left, right, bits), 0.0)[1]
         label = graph.labels(records, left, right, bits, person)

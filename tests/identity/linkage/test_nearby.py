@@ -68,8 +68,9 @@ def test_all_pairs_of_a_few_that_reach_the_bits_are_found_and_those_given(tier, 
     everything = linkage.weigh(records.only(np.arange(len(records))), model, None, held)
     few = np.arange(0, len(records), 7)
     also = np.array([0]), np.array([1])
-    found, among = nearby.find(records, few, also, model, held, least)
-    pairs = set(zip(among.rows[found.left].tolist(), among.rows[found.right].tolist()))
+    near = nearby.find(records, few, also, model, held, least)
+    rows, found = near.among.rows, near.pairs
+    pairs = set(zip(rows[found.left].tolist(), rows[found.right].tolist()))
     theirs = np.isin(everything.left, few) | np.isin(everything.right, few)
     told = theirs & (everything.bits >= least)
     wanted = set(zip(everything.left[told].tolist(), everything.right[told].tolist()))
