@@ -20,8 +20,8 @@ from leadhub.foundation import clock, files
 from leadhub.foundation.errors import TerminalError
 from leadhub.foundation.lease import lease
 from leadhub.identity import keyed
-from leadhub.identity.linkage import comparison, decisions, schema
-from leadhub.identity.linkage.comparison import code_names
+from leadhub.identity.linkage import decisions, levels, schema
+from leadhub.identity.linkage.levels import code_names
 from leadhub.identity.linkage.model import NYSID_BITS, from_facts
 from leadhub.steps.ingest import Receipt
 from leadhub.steps.site import Site
@@ -112,7 +112,7 @@ def waterfall(site: Site, row: dict[str, Any]) -> list[tuple[str, str, float]]:
             code = code_names(fields[field], model.tier).index(level)
             codes[list(fields).index(field)] = code
             steps.append((field, level, model.chance[field][code]))
-    joint = comparison.together(schema.person().seen_in(model.tier), model.tier, codes)
+    joint = levels.together(schema.person().seen_in(model.tier), model.tier, codes)
     for pair, table in model.together.items():
         steps.append((pair.replace("+", " and "), "together", table[int(joint[pair][0])]))
     rest = row["weight_bits"] - sum(bits for _, _, bits in steps)

@@ -18,11 +18,13 @@ from leadhub.foundation import memory
 from leadhub.identity import keyed
 from leadhub.identity.linkage import candidates, clusters, decisions, training
 from leadhub.identity.linkage.clusters import STATUS, Links
-from leadhub.identity.linkage.comparison import Compared, code_names, compare
+from leadhub.identity.linkage.comparison import Compared, compare
+from leadhub.identity.linkage.levels import code_names
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import NYSID_BITS, Model, from_facts
-from leadhub.identity.linkage.records import NULL, Records, encode
+from leadhub.identity.linkage.records import Records, encode
 from leadhub.identity.linkage.schema import UNKNOWN, LinkageSchema, Tier, person
+from leadhub.identity.linkage.words import NULL
 
 #: log₂ odds from which a pair that is not linked is shown to a steward
 REVIEW_BITS = -5.0

@@ -19,8 +19,9 @@ from leadhub.foundation import cores
 from leadhub.identity import keyed
 from leadhub.identity.linkage import limits as frozen
 from leadhub.identity.linkage.limits import Limits
-from leadhub.identity.linkage.records import NULL, Records
+from leadhub.identity.linkage.records import Records
 from leadhub.identity.linkage.sieve import ROW_BITS
+from leadhub.identity.linkage.words import NULL
 
 #: pairs that one match key may propose, a record; and at least, where there are few records
 PAIRS_PER_RECORD = 0.5

@@ -21,7 +21,8 @@ import polars as pl
 
 from leadhub.identity.linkage.decisions import DECIDED_BITS
 from leadhub.identity.linkage.graph import components
-from leadhub.identity.linkage.records import NULL, Records
+from leadhub.identity.linkage.records import Records
+from leadhub.identity.linkage.words import NULL
 
 #: log₂ odds from which a pair is linked: more likely one person than not
 LINK_BITS = 0.0

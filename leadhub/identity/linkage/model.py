@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from leadhub.identity.linkage.comparison import GRADES, grades, may_be, spans, together
+from leadhub.identity.linkage.levels import GRADES, grades, may_be, spans, together
 from leadhub.identity.linkage.schema import Field, LinkageSchema, Tier
 
 #: to start with, pairs of relatives for each pair of one person: a household of three in the same feeds
@@ -37,8 +37,8 @@ NYSID_BITS = 64.0
 
 @dataclass(frozen=True)
 class Model:
-    """`chance`, `family`: field → bits by code (`comparison.code_names`), 0 for "unknown"; `family` is
-    empty in a trained model. `together`: two fields → bits by their grades (`comparison.together`), learnt
+    """`chance`, `family`: field → bits by code (`levels.code_names`), 0 for "unknown"; `family` is
+    empty in a trained model. `together`: two fields → bits by their grades (`levels.together`), learnt
     beside `chance`. `rarity`: feature → factor on its bits. `people`: M.
     `relatives`: F. `possible`: T. `learnt_prior_bits`: instead of
     log₂ M/T in a self-trained model. `raise_bits`: what winning its place adds to a pair (`graph`)."""
@@ -80,7 +80,7 @@ class Model:
 
     def at_most(self, schema: LinkageSchema, several: Collection[str] = ()) -> Model:
         """The model that weighs a pair of which only some is known as the heaviest that it may turn out to
-        be (`comparison.may_be`)."""
+        be (`levels.may_be`)."""
         reached = {name: may_be(schema, name, self.tier, several) for name in schema.fields}
         chance = {
             name: tuple(float(np.array(self.chance[name])[row].max()) for row in rows)

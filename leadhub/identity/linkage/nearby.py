@@ -17,12 +17,14 @@ from leadhub.foundation import cores
 from leadhub.identity import keyed
 from leadhub.identity.linkage import candidates, sieve, training
 from leadhub.identity.linkage.candidates import Candidates
-from leadhub.identity.linkage.comparison import Compared, Rarest, deduce, field_codes, patterns
+from leadhub.identity.linkage.comparison import Compared, field_codes
+from leadhub.identity.linkage.deduction import Rarest, deduce, patterns
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import Model
-from leadhub.identity.linkage.records import NULL, Records
+from leadhub.identity.linkage.records import Records
 from leadhub.identity.linkage.schema import DIFFER
 from leadhub.identity.linkage.sieve import ROW_BITS
+from leadhub.identity.linkage.words import NULL
 
 #: low bits of a word that hold a key's number (`schema.MOST_CANDIDATES`); of a pair that was given, none
 _KEY_BITS = np.uint64(8)

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-#: stands for a missing token
-NULL = np.uint64(0)
+from leadhub.identity.linkage.words import NULL
+
 _NOTHING = -1
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
 #: 4 MB, which the processor's cache holds

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 
 from leadhub.foundation import cores
 from leadhub.foundation.errors import TerminalError
-from leadhub.identity.linkage import neighbours
-from leadhub.identity.linkage.neighbours import NULL, Lists, Neighbours
+from leadhub.identity.linkage import neighbours, words
+from leadhub.identity.linkage.neighbours import Lists, Neighbours
 from leadhub.identity.linkage.schema import LinkageSchema, Tier
+from leadhub.identity.linkage.words import NULL
 
 #: column of the tokens of state identification numbers
 NYSID = "nysid_token"
@@ -85,7 +86,7 @@ class Records:
             alone=self.alone[rows],
             order=rows if self.order is None else self.order[rows],
             apart=None if self.apart is None else self.apart[rows],
-            parts={name: words[rows] for name, words in self.parts.items()},
+            parts={name: read[rows] for name, read in self.parts.items()},
         )
         return some.read()
 
@@ -146,7 +147,7 @@ class Records:
             for bit, name in enumerate(names[word * _BITS : (word + 1) * _BITS]):
                 column = self.columns.get(f"k_{name}")
                 for chunk, (here, at) in () if column is None else self._pieces(column):
-                    held[word][here] |= there(chunk, at).astype(np.uint64) << np.uint64(bit)
+                    held[word][here] |= words.there(chunk, at).astype(np.uint64) << np.uint64(bit)
 
         cores.each(fill, range(len(held)))
         return held
@@ -154,7 +155,7 @@ class Records:
     def key(self, name: str) -> np.ndarray:
         """A match key's token: stored, or in tier `fields` put together from the parts'."""
         columns = [self.column(c) for c in self.columns_of(name)]
-        return columns[0] if len(columns) == 1 else combined(columns)
+        return columns[0] if len(columns) == 1 else words.combined(columns)
 
     def columns_of(self, key: str) -> list[str]:
         """The token columns that a match key is made of."""
@@ -168,18 +169,18 @@ class Records:
             return self.parts[name]
         if name not in self.columns:
             return np.zeros(len(self), dtype=np.uint64)
-        column = as_words(self.columns[name])
-        words = _whole(column) if self.order is None else self._ordered(column)
-        return words if self.apart is None else np.where(words == NULL, NULL, words ^ self.apart)
+        column = words.as_words(self.columns[name])
+        found = words.whole(column) if self.order is None else self._ordered(column)
+        return found if self.apart is None else np.where(found == NULL, NULL, found ^ self.apart)
 
     def _ordered(self, column: pa.ChunkedArray) -> np.ndarray:
         if 4 * len(self) >= len(column):
-            return _whole(column)[np.asarray(self.order)]
+            return words.whole(column)[np.asarray(self.order)]
         # a few, chunk by chunk: Arrow would put the chunks together first
-        words = np.empty(len(self), dtype=np.uint64)
+        found = np.empty(len(self), dtype=np.uint64)
         for chunk, (here, at) in self._pieces(column):
-            words[here] = _known(chunk, at)
-        return words
+            found[here] = words.known(chunk, at)
+        return found
 
     def _pieces(self, column: pa.ChunkedArray) -> Iterator[tuple[pa.Array, tuple[np.ndarray, np.ndarray]]]:
         """Each chunk of a column, which records stand in it, and where. Columns are mostly of one kind."""
@@ -194,23 +195,6 @@ class Records:
     @cached_property
     def _split(self) -> dict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]]:
         return {}
-
-
-def combined(columns: list[np.ndarray]) -> np.ndarray:
-    """One word of two columns' words or more, NULL where one of them is."""
-    mixed = mix(columns, np.empty(len(columns[0]), dtype=np.uint64))
-    for column in columns:
-        mixed[column == NULL] = NULL
-    return mixed
-
-
-def mix(columns: list[np.ndarray], out: np.ndarray) -> np.ndarray:
-    """The same, in `out`, whatever is missing. Tokens are uniform, and each part's are made with a key of
-    its own: sums of them meet no sooner than they do."""
-    np.add(columns[0], columns[1], out=out)
-    for column in columns[2:]:
-        out += column
-    return out
 
 
 def encode(
@@ -255,7 +239,7 @@ def as_they_lie(
     tier = tiers[0] if tiers else tier or "tokens"  # type: ignore[assignment]
     feed_names, feeds = _coded(table.column("feed"))
     once = np.array([name in one_per_person for name in feed_names], dtype=bool)
-    words = apart(markers)
+    by_marker = apart(markers)
     return Records(
         schema=schema.seen_in(tier),  # type: ignore[arg-type]
         tier=tier,  # type: ignore[arg-type]
@@ -266,7 +250,7 @@ def as_they_lie(
         table=table.select([c for c in table.column_names if c == NYSID or c.startswith(("k_", "p_"))]),
         parts={},
         order=None,
-        apart=None if words is None else words[marker],
+        apart=None if by_marker is None else by_marker[marker],
     )
 
 
@@ -292,35 +276,3 @@ def apart(markers: list[str]) -> np.ndarray | None:
 def _rising(order: np.ndarray) -> bool:
     """Whether the rows stand in order already (`order` is a permutation)."""
     return not len(order) or bool((order[1:] > order[:-1]).all())
-
-
-def as_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of a key that no record has may be of another type."""
-    return column if column.type == pa.uint64() else column.cast(pa.uint64())
-
-
-def _whole(column: pa.ChunkedArray) -> np.ndarray:
-    words, at = np.empty(len(column), dtype=np.uint64), 0
-    for chunk in column.chunks:
-        words[at : at + len(chunk)] = pc.fill_null(chunk, 0).to_numpy()
-        at += len(chunk)
-    return words
-
-
-def raw(chunk: pa.Array) -> np.ndarray:
-    """The words of a uint64 array; what lies beneath a null may be any."""
-    return np.frombuffer(chunk.buffers()[1], dtype=np.uint64)[chunk.offset : chunk.offset + len(chunk)]
-
-
-def there(chunk: pa.Array, at: np.ndarray) -> np.ndarray:
-    """1 at those of some places where there is a word, 0 where it is missing."""
-    if not chunk.null_count:
-        return np.ones(len(at), dtype=np.uint8)
-    bit = at + chunk.offset
-    byte = np.frombuffer(chunk.buffers()[0], dtype=np.uint8)[bit >> 3]
-    return (byte >> (bit & 7).astype(np.uint8)) & np.uint8(1)
-
-
-def _known(chunk: pa.Array, at: np.ndarray) -> np.ndarray:
-    """The words at some places, NULL where there is none; several times quicker than Arrow's `take`."""
-    return raw(chunk)[at] * there(chunk, at)

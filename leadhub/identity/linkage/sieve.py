@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from leadhub.identity.linkage.records import Records, as_words, mix, raw, there
+from leadhub.identity.linkage.records import Records
+from leadhub.identity.linkage.words import as_words, mix, raw, there
 
 #: bits of a token that give way to the number of its record; the others are its block
 ROW_BITS = np.uint64(26)

@@ -20,7 +20,8 @@ import pyarrow as pa
 
 from leadhub.identity.linkage import clusters, graph, regression
 from leadhub.identity.linkage.clusters import Links
-from leadhub.identity.linkage.comparison import GRADES, Compared, field_codes, spans, together
+from leadhub.identity.linkage.comparison import Compared, field_codes
+from leadhub.identity.linkage.levels import GRADES, spans, together
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import Model, bounded, declared, odds, tables
 from leadhub.identity.linkage.records import Records

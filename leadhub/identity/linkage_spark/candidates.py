@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from leadhub.identity import keyed
-from leadhub.identity.linkage import candidates, comparison
+from leadhub.identity.linkage import candidates, deduction
 from leadhub.identity.linkage.decisions import Decided
 from leadhub.identity.linkage.records import Records
 from leadhub.identity.linkage_spark.frames import Frames
@@ -133,7 +133,7 @@ def _proposed(head: Records, blocks: DataFrame, apt: str, most: int) -> DataFram
 
 def _by_key(head: Records, most: int) -> list[str]:
     """In tier `tokens`, of a key that a pair shares: its bit, and what it tells about rarity
-    (`comparison._by_keys`); `most`: how many records one person may have."""
+    (`deduction.Rarest`); `most`: how many records one person may have."""
     if not masks(head):
         return []
     count, rarest = len(head.schema.key_names), head.schema.rarest_bits
@@ -143,7 +143,7 @@ def _by_key(head: Records, most: int) -> list[str]:
         for i in range(masks(head))
     ]
     ordinary = int(np.ceil(np.log2(max(2, most))))
-    unseen = float(np.log2(max(2, len(head))) + comparison._UNSEEN_BITS)
+    unseen = float(np.log2(max(2, len(head))) + deduction.UNSEEN_BITS)
     # log₂ rounded up, in whole numbers: a floating-point logarithm of a power of two may lie above it
     common = "CASE WHEN size > 1 THEN length(bin(size - 1)) ELSE 0 END"
     more = f"greatest(0, ({common}) - {ordinary})"

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from leadhub.identity.linkage.comparison import deduce
+from leadhub.identity.linkage.deduction import deduce
 from leadhub.identity.linkage.records import Records
 from leadhub.identity.linkage.schema import DIFFER, UNKNOWN
 from leadhub.identity.linkage_spark.candidates import BY_KEY, WORD, masks
@@ -28,7 +28,7 @@ _NYSID = "l.nysid = r.nysid AS same_nysid"
 
 @dataclass(frozen=True)
 class Compared:
-    """`pairs`: left, right, `c_<field>` (`comparison.code_names`), `r_<feature>` (bits of rarity, float),
+    """`pairs`: left, right, `c_<field>` (`levels.code_names`), `r_<feature>` (bits of rarity, float),
     same_nysid (null where a record has none)."""
 
     pairs: DataFrame

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from leadhub.identity.linkage.comparison import GRADES, grades
+from leadhub.identity.linkage.levels import GRADES, grades
 from leadhub.identity.linkage.model import INHERITED, NYSID_BITS, Model
 from leadhub.identity.linkage.schema import LinkageSchema
 from leadhub.identity.linkage_spark.comparison import Compared
@@ -54,7 +54,7 @@ def _looked_up(weights: dict[str, tuple[float, ...]]) -> list[str]:
 
 
 def _together(model: Model, schema: LinkageSchema) -> list[str]:
-    """Two fields' grades as one code, as in `comparison.together`."""
+    """Two fields' grades as one code, as in `levels.together`."""
     made = []
     for one, other in schema.together:
         table = model.together.get(f"{one}+{other}")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from leadhub.foundation.keys import Keys
 from leadhub.identity import tokens
 from leadhub.identity.linkage.candidates import Candidates
-from leadhub.identity.linkage.comparison import code_names, compare, field_codes, spans
+from leadhub.identity.linkage.comparison import compare, field_codes
+from leadhub.identity.linkage.levels import code_names, spans
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.records import encode
 from leadhub.identity.linkage.schema import DIFFER, UNKNOWN, person

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from leadhub.foundation.keys import Keys
 from leadhub.identity import linkage, tokens
 from leadhub.identity.linkage import clusters, graph
-from leadhub.identity.linkage.comparison import code_names
+from leadhub.identity.linkage.levels import code_names
 from leadhub.identity.linkage.model import declared, from_facts
 from leadhub.identity.linkage.records import encode
 from leadhub.identity.linkage.schema import person

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from leadhub.identity import linkage
 from leadhub.identity.linkage import nearby
-from leadhub.identity.linkage.comparison import GRADES, deduce, field_codes, may_be
+from leadhub.identity.linkage.comparison import field_codes
+from leadhub.identity.linkage.deduction import deduce
+from leadhub.identity.linkage.levels import GRADES, may_be
 from leadhub.identity.linkage.model import Model, declared
 from leadhub.identity.linkage.records import as_they_lie
 from leadhub.identity.linkage.schema import LinkageSchema, person
