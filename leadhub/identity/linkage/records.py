@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -25,6 +25,8 @@ _ODD = 0x9E3779B97F4A7C15
 _BITS = 64
 #: so many records that their tokens are nothing beside the table
 _FEW = 1 << 12
+#: and so many that two cores read their columns sooner than one
+_MANY = 1 << 16
 _WORD = (1 << _BITS) - 1
 
 
@@ -86,7 +88,7 @@ class Records:
             alone=self.alone[rows],
             order=rows if self.order is None else self.order[rows],
             apart=None if self.apart is None else self.apart[rows],
-            parts={name: read[rows] for name, read in self.parts.items()},
+            parts=_read(self.parts, lambda name: self.parts[name][rows], len(rows)),
         )
         return some.read()
 
@@ -94,10 +96,10 @@ class Records:
         """The same, with `parts` read; in tier `tokens` the keys of a few records, which are looked at
         twice."""
         if self.tier == "tokens":
-            names = self.columns if len(self) <= _FEW else {}
-            return replace(self, parts={name: self.column(name) for name in names})
-        single = [f"p_{name}" for name, part in self.schema.parts.items() if not part.many]
-        return replace(self, parts={name: self.parts.get(name, self.column(name)) for name in single})
+            names = [*self.columns] if len(self) <= _FEW else []
+        else:
+            names = [f"p_{name}" for name, part in self.schema.parts.items() if not part.many]
+        return replace(self, parts=_read(names, self.column, len(self)))
 
     @cached_property
     def nysid(self) -> np.ndarray:
@@ -195,6 +197,10 @@ class Records:
     @cached_property
     def _split(self) -> dict[tuple[int, ...], list[tuple[np.ndarray, np.ndarray]]]:
         return {}
+
+
+def _read(names: Iterable[str], column: Callable[[str], np.ndarray], records: int) -> dict[str, np.ndarray]:
+    return dict(zip(names, cores.each(column, names, much=records > _MANY)))
 
 
 def encode(
