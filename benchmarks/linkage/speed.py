@@ -22,7 +22,7 @@ _EQUAL = re.compile(r"results equal: (\w+)")
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--largest", type=int, default=1_000_000, help="records, of the growth")
+    options.add_argument("--largest", type=int, default=3_000_000, help="records, of the growth")
     options.add_argument("--quick", action="store_true")
     options.add_argument("--wait", type=float, default=0, help="minutes to wait until others have done")
     chosen = options.parse_args()
