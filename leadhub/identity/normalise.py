@@ -215,8 +215,8 @@ def coded(identifiers: pl.DataFrame) -> dict[str, Coded]:
     given have nothing.
 
     `date_of_birth` is a date and stays one, all others are text; `birth_year` is the date's, or as given.
-    `last_words` and `street_side` are made from the surname and the postal code. No error is possible: what
-    cannot be read is missing.
+    `last_words` and `street_side` are made from the surname and the postal code; `city_alone` is the city
+    where there is no postal code. No error is possible: what cannot be read is missing.
     """
 
     def given(kind: str) -> Coded:
@@ -235,6 +235,7 @@ def coded(identifiers: pl.DataFrame) -> dict[str, Coded]:
     else:
         out["address_line"] = Coded.nothing(identifiers.height)
     out["suffix"] = out["suffix"].otherwise(out.pop("suffix_in_surname"))
+    out["city_alone"] = out["city"].without(out["zip"].codes != -1)
     out["birth_year"] = out.pop("year_of_birth").otherwise(out["birth_year"])
     nobody = _nobodies(out["last_name"], out["first_name"])
     return out | {name: out[name].without(nobody) for name in ("last_name", "first_name")}

@@ -51,7 +51,7 @@ MOST_KEYS = 128
 MOST_CANDIDATES = 253
 
 #: kinds that say the same: their bits do not add up
-_SAME_SOURCE = {"birth_year": "date_of_birth", "city": "zip", "street_side": "zip"}
+_SAME_SOURCE = {"birth_year": "date_of_birth", "city": "zip", "city_alone": "zip", "street_side": "zip"}
 
 
 class Part(Facts):
