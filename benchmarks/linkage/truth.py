@@ -156,8 +156,9 @@ def one_to_one(truth: Truth, scored: Scored) -> Scored:
 def persons(truth: Truth, scored: Scored, threshold: float | None) -> Persons:
     """Connected components of one table's pairs; the best of STEPS thresholds, evenly apart."""
     least, most = scored.score.min(initial=0.0), scored.score.max(initial=0.0)
+    own = None if threshold is None else _joined(truth, scored, threshold)
     best = max(_joined(truth, scored, score) for score in np.linspace(least, most, STEPS))
-    return Persons(best, None if threshold is None else _joined(truth, scored, threshold))
+    return Persons(max(best, own or 0.0), own)
 
 
 def _joined(truth: Truth, scored: Scored, threshold: float) -> float:

@@ -26,7 +26,6 @@ from leadhub.identity.digests import Digests, digest
 from leadhub.identity.linkage.schema import LinkageSchema, Part, Tier, person
 
 NYSID_COLUMN = "nysid_token"
-#: polars and Arrow let go of the interpreter while they work
 #: rows whose parts' digests fit the processor's cache
 _CHUNK = 1 << 15
 

@@ -166,7 +166,7 @@ class _Few:
         self.common[key][blocks.rows] = np.repeat(candidates.log_sizes(sizes), blocks.size)
         self.left_out[key][blocks.rows] = np.repeat(sizes > cap, blocks.size)
         asked = np.flatnonzero(sizes <= cap)
-        rows, which = sieve.meeting(self.records, blocks.block[asked], name, self._room)
+        rows, which, met = sieve.meeting(self.records, blocks.block[asked], name, self._room)
         if np.bincount(which, minlength=1).max() > max(cap, candidates.MOST_RECORDS):
             # its pairs are too many to be written down, and nobody will look at them
             return np.zeros(0, dtype=np.uint64), True
@@ -176,6 +176,9 @@ class _Few:
         own = self.of[one]
         # of two of the few, the later one has the pair
         apt = self.records.may_be_one(own, row) & ~(self.wanted[row] & (row >= own))
+        if self.records.tier == "tokens":
+            # two tokens may fall into one block, and here nobody looks at them again
+            apt &= tokens[one] == np.repeat(met, size)
         return self._packed(one[apt], row[apt], key), False
 
     def given(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:

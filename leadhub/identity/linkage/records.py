@@ -148,7 +148,7 @@ class Records:
         def fill(word: int) -> None:
             for bit, name in enumerate(names[word * _BITS : (word + 1) * _BITS]):
                 column = self.columns.get(f"k_{name}")
-                for chunk, (here, at) in () if column is None else self._pieces(column):
+                for chunk, (here, at) in () if column is None else self._pieces(words.as_words(column)):
                     held[word][here] |= words.there(chunk, at).astype(np.uint64) << np.uint64(bit)
 
         cores.each(fill, range(len(held)))
@@ -266,7 +266,7 @@ def _coded(column: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
     runs = [pc.run_end_encode(chunk) for chunk in column.cast(pa.string()).chunks]
     values = [value for run in runs for value in run.values.to_pylist()]
     lengths = [np.diff(run.run_ends.to_numpy(), prepend=0) for run in runs]
-    names = sorted(set(values))
+    names = sorted(set(values), key=lambda name: (name is not None, name))
     place = dict(zip(names, range(len(names))))
     codes = np.array([place[v] for v in values], dtype=np.int64)
     return names, np.repeat(codes, np.concatenate([*lengths, np.zeros(0, dtype=np.int64)]))

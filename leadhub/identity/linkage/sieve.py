@@ -90,18 +90,21 @@ def _places(words: np.ndarray, shift: np.uint64) -> np.ndarray:
     return (words >> shift).view(np.int64)
 
 
-def meeting(records: Records, asked: np.ndarray, key: str, room: Room) -> tuple[np.ndarray, np.ndarray]:
+def meeting(
+    records: Records, asked: np.ndarray, key: str, room: Room
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of the records (as they lie) that stand in one of the blocks `asked` for (sorted, each once),
-    and which of them."""
+    which of them, and their tokens: a block is not all of a token."""
     few = Few(asked << ROW_BITS, but=ROW_BITS)
-    found = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))]
+    nowhere = np.zeros(0, dtype=np.int64)
+    found = [(nowhere, nowhere, np.zeros(0, dtype=np.uint64))]
     if len(asked):
         for begun, columns, words in _passed(records, key, room):
             at, which = few.met_in(words, room)
             known = np.logical_and.reduce([there(column, at) for column in columns])
-            found.append((at[known] + begun, which[known]))
-    rows, which = map(np.concatenate, zip(*found))
-    return rows, which
+            found.append((at[known] + begun, which[known], words[at[known]]))
+    rows, which, tokens = map(np.concatenate, zip(*found))
+    return rows, which, tokens
 
 
 def _passed(records: Records, key: str, room: Room) -> Iterator[tuple[int, list[pa.Array], np.ndarray]]:

@@ -4,7 +4,7 @@ Tier `fields`: each level is a condition on tokens, each field one CASE over its
 values agree where their arrays overlap.
 
 Tier `tokens`: which keys a pair shares and which it could share are bit masks; the distinct patterns of
-them, few beside the pairs, are deduced on the driver by `comparison.deduce`, and joined back.
+them, few beside the pairs, are deduced on the driver by `deduction.deduce`, and joined back.
 """
 
 from __future__ import annotations

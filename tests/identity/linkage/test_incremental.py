@@ -182,3 +182,20 @@ def test_a_block_that_has_grown_too_large_asks_for_everything(monkeypatch):
     before = link("tokens", {}, model, narrow, [])
     changes = {"changed": set(state), "before": before, "one_per_person": ONE, "model": model}
     assert link_changes(table("tokens", state), **changes, limits=narrow) is None
+
+
+@pytest.mark.parametrize("key", ["k_names+dob", "k_house+dob", "k_year+address+zip", "k_last_head+dob"])
+def test_two_tokens_of_one_block_are_not_one(key):
+    model, held = frozen("tokens")
+    whole = versions("tokens")[0]
+    of_d, of_p = (whole.filter(pl.col("feed") == f, pl.col(key).is_not_null()) for f in "dp")
+    token, ours = of_p[key][0], of_d["record_id"][0]
+    beside = token ^ 1  # the same but for its last bit, which no block looks at
+    changed = pl.when(pl.col("record_id") == ours).then(pl.lit(beside, pl.UInt64)).otherwise(pl.col(key))
+    tables = [
+        t.to_arrow(compat_level=pl.CompatLevel.oldest())
+        for t in (whole, whole.with_columns(changed.alias(key)))
+    ]
+    facts = {"one_per_person": ONE, "model": model, "limits": held}
+    before, everything = (linkage.link(t, tier="tokens", **facts) for t in tables)
+    assert rows(link_changes(tables[1], changed={ours}, before=before, **facts)) == rows(everything)
