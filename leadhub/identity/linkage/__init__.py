@@ -24,7 +24,6 @@ from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import NYSID_BITS, Model, from_facts
 from leadhub.identity.linkage.records import Records, encode
 from leadhub.identity.linkage.schema import UNKNOWN, LinkageSchema, Tier, person
-from leadhub.identity.linkage.words import NULL
 
 #: log₂ odds from which a pair that is not linked is shown to a steward
 REVIEW_BITS = -5.0
@@ -109,8 +108,7 @@ def weighed(
     rarity = training.rarity(records, found.left, found.right, compared, found.limits)
     model = model or training.train(records, found.left, found.right, compared, rarity)
     bits = model.weigh(records.schema, compared.codes, rarity)
-    one, other = records.nysid[found.left], records.nysid[found.right]
-    same = (one == other) & (one != NULL)
+    same = records.same_nysid(found.left, found.right)
     bits[same] = NYSID_BITS
     if decided:
         bits = decided.apply(

@@ -34,8 +34,6 @@ _OWN_BITS = 30.0
 _MOST = 0.9
 #: pairs of all keys, one pair several times, that wait to be sorted together
 _MOST_WAITING = 1 << 23
-#: records and words that one core is through with sooner than two share them out
-_FEW = 1 << 16
 
 LEFT_OUT_SCHEMA = {"key": pl.String, "blocks": pl.Int64, "records": pl.Int64, "pairs": pl.Int64}
 _NONE = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint32)
@@ -143,7 +141,9 @@ def find(
             sizes=blocks.size if name in own else _NONE[1],
         )
 
-    made = dict(zip(records.key_names, cores.each(by_key, records.key_names, much=len(records) > _FEW)))
+    made = dict(
+        zip(records.key_names, cores.each(by_key, records.key_names, much=len(records) > cores.FEW))
+    )
     left_out = [
         (name, len(m.lost), int(m.lost.sum()), int((m.lost * (m.lost - 1) // 2).sum()))
         for name, m in made.items()
@@ -211,7 +211,7 @@ def _distinct(values: np.ndarray) -> np.ndarray:
 
 def in_order(values: np.ndarray) -> np.ndarray:
     """Many by polars, which sorts words on all cores."""
-    return np.sort(values) if len(values) < _FEW else pl.Series(values).sort().to_numpy()
+    return np.sort(values) if len(values) < cores.FEW else pl.Series(values).sort().to_numpy()
 
 
 def _all(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -56,8 +56,7 @@ def decide(records: Records, pairs: Links, raise_bits: float) -> tuple[np.ndarra
     needed = np.where(contested, LINK_BITS - raise_bits, LINK_BITS)
     status = np.full(len(left), WEAK, dtype=np.uint8)
     status[bits >= needed] = LINKED
-    one, other = records.nysid[left], records.nysid[right]
-    status[(one != other) & (one != NULL) & (other != NULL)] = CONFLICT
+    status[records.other_nysid(left, right)] = CONFLICT
     sure = np.flatnonzero(status == LINKED)
     lost = rivals(records, pairs.only(sure))
     status[sure[lost]] = RIVAL

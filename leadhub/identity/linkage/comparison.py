@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from leadhub.foundation import cores
+from leadhub.identity.linkage import deduction
 from leadhub.identity.linkage.candidates import Candidates
-from leadhub.identity.linkage.deduction import Rarest, deduce, patterns
+from leadhub.identity.linkage.deduction import Rarest
 from leadhub.identity.linkage.neighbours import Lists, Neighbours
 from leadhub.identity.linkage.records import Records
 from leadhub.identity.linkage.schema import DIFFER, UNKNOWN
@@ -21,8 +22,6 @@ from leadhub.identity.linkage.words import NULL
 
 #: pairs whose two rows fit the processor's cache
 _CHUNK = 1 << 13
-#: records of which one core puts columns into rows sooner than two share them out
-_FEW = 1 << 16
 #: columns of a table's row that are filled together
 _LINE = 8
 #: match keys that are compared together; a bit each
@@ -105,7 +104,7 @@ class _Table:
                 for i, column in enumerate(columns, at):
                     self._rows[rows, i] = column[rows]
 
-        cores.each(fill, range(0, len(names), _LINE), much=len(records) > _FEW)
+        cores.each(fill, range(0, len(names), _LINE), much=len(records) > cores.FEW)
 
     def compare(
         self, left: np.ndarray, right: np.ndarray, *, by_pair: bool = False
@@ -196,9 +195,7 @@ def _by_keys(records: Records, pairs: Candidates) -> Compared:
         cores.each(fill, range(0, count, _CHUNK))
         # and with it the table, before the next is made
         del fill, table
-    first, place = patterns(*shared, *both)
-    codes = deduce(schema, shared[:, first], both[:, first])
-    return Compared(codes[:, place], rarest.excess(), rarest.beyond)
+    return Compared(deduction.codes(schema, shared, both), rarest.excess(), rarest.beyond)
 
 
 def _masks(flags: np.ndarray) -> np.ndarray:

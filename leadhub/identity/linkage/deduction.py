@@ -50,7 +50,14 @@ def _told(schema: LinkageSchema, records: int) -> np.ndarray:
     return told
 
 
-def patterns(*masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def codes(schema: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """Codes (fields, pairs) of pairs, from bit masks of words (words, pairs): of the match keys that they
+    share, and of those that both have. Each pattern of masks is deduced from once."""
+    first, place = _patterns(*shared, *both)
+    return deduce(schema, shared[:, first], both[:, first])[:, place]
+
+
+def _patterns(*masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of pairs' bit masks: where each distinct pattern stands first, and each pair's pattern."""
     pattern = np.zeros(len(masks[0]), dtype=np.uint64)
     for begin in range(0, len(pattern), _CHUNK):
@@ -93,10 +100,10 @@ def deduce(schema: LinkageSchema, shared: np.ndarray, both: np.ndarray) -> np.nd
         # where a looser part differs, the stricter ones that imply it differ too
         for looser in facts.implies:
             different[part] |= different[looser] & ~equal[part]
-    codes: dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
     for name, field in schema.fields.items():
-        codes[name] = _deduced(schema, field, equal, different, codes)
-    return np.stack(list(codes.values()))
+        found[name] = _deduced(schema, field, equal, different, found)
+    return np.stack(list(found.values()))
 
 
 def _bit(masks: np.ndarray, i: int) -> np.ndarray:

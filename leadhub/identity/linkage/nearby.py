@@ -15,10 +15,10 @@ import polars as pl
 
 from leadhub.foundation import cores
 from leadhub.identity import keyed
-from leadhub.identity.linkage import candidates, sieve, training
+from leadhub.identity.linkage import candidates, deduction, sieve, training, words
 from leadhub.identity.linkage.candidates import Candidates
 from leadhub.identity.linkage.comparison import Compared, field_codes
-from leadhub.identity.linkage.deduction import Rarest, deduce, patterns
+from leadhub.identity.linkage.deduction import Rarest
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.model import Model
 from leadhub.identity.linkage.records import Records
@@ -29,7 +29,6 @@ from leadhub.identity.linkage.words import NULL
 #: low bits of a word that hold a key's number (`schema.MOST_CANDIDATES`); of a pair that was given, none
 _KEY_BITS = np.uint64(8)
 _GIVEN = 255
-_WORD = 64
 #: fields whose parts with several values are looked at before pairs are compared by all
 _ROUNDS = 2
 _NOTHING = np.zeros(0, dtype=np.uint8)
@@ -72,17 +71,14 @@ def _by_keys(few: _Few, found: _Pairs, model: Model, least: float) -> Near:
     among, left, right = few.among(found)
     found = few.sharing(found, among, left, right)
     shared, rarest = few.shared(found)
-    first, place = patterns(*shared)
-    seen = deduce(schema, shared[:, first], shared[:, first])[:, place]
+    seen = deduction.codes(schema, shared, shared)
     compared = Compared(seen, rarest.excess(), rarest.beyond)
     kept = few.kept(found, model.at_most(schema), compared, among, left, right, least)
     at = np.flatnonzero(kept)
     among, left, right = few.among(found.only(kept), among)
     # which keys differ takes no token: both records have them, and do not share them
     held = among.holding(schema.key_names)
-    shared, both = shared[:, at], held[:, left] & held[:, right]
-    first, place = patterns(*shared, *both)
-    known = deduce(schema, shared[:, first], both[:, first])[:, place]
+    known = deduction.codes(schema, shared[:, at], held[:, left] & held[:, right])
     return _in_order(few, among, left, right, replace(compared.only(at), codes=known))
 
 
@@ -210,9 +206,9 @@ class _Few:
         schema, count = self.records.schema, len(found.one)
         by_key = found.key < len(schema.match_keys)
         pair, key = found.pair[by_key], found.key[by_key]
-        shared = np.zeros((len(schema.match_keys) // _WORD + 1, count), dtype=np.uint64)
-        bit = np.uint64(1) << (key % _WORD).astype(np.uint64)
-        np.bitwise_or.at(shared.reshape(-1), key // _WORD * count + pair, bit)
+        shared = words.no_masks(len(schema.match_keys), count)
+        bit = np.uint64(1) << (key % words.BITS).astype(np.uint64)
+        np.bitwise_or.at(shared.reshape(-1), key // words.BITS * count + pair, bit)
         rarest = Rarest(schema, self.limits, count)
         rarest.add(slice(None), pair, key, self.common[key, found.one[pair]])
         return shared, rarest
@@ -230,8 +226,7 @@ class _Few:
         """Which pairs go on, of which `seen` is known."""
         rarity = training.rarity(among, left, right, seen, self.limits)
         bits = most.weigh(self.records.schema, seen.codes, rarity)
-        same = (among.nysid[left] == among.nysid[right]) & (among.nysid[left] != NULL)
-        kept = (bits >= least - ROUNDING) | same
+        kept = (bits >= least - ROUNDING) | among.same_nysid(left, right)
         kept[found.pair[found.key == _GIVEN]] = True
         return kept
 

@@ -22,12 +22,9 @@ from leadhub.identity.linkage.words import NULL
 #: column of the tokens of state identification numbers
 NYSID = "nysid_token"
 _ODD = 0x9E3779B97F4A7C15
-_BITS = 64
 #: so many records that their tokens are nothing beside the table
 _FEW = 1 << 12
-#: and so many that two cores read their columns sooner than one
-_MANY = 1 << 16
-_WORD = (1 << _BITS) - 1
+_WORD = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -59,6 +56,16 @@ class Records:
         """False for two records of a feed that holds each person once."""
         one = self._once[left]
         return (one != self._once[right]) | (one == 0)
+
+    def same_nysid(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Pairs of one number, where both have one."""
+        one = self.nysid[left]
+        return (one == self.nysid[right]) & (one != NULL)
+
+    def other_nysid(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Pairs of two numbers."""
+        one, other = self.nysid[left], self.nysid[right]
+        return (one != other) & (one != NULL) & (other != NULL)
 
     @cached_property
     def _once(self) -> np.ndarray:
@@ -143,10 +150,10 @@ class Records:
 
     def holding(self, names: tuple[str, ...]) -> np.ndarray:
         """Which of some keys that are stored each record has, as bit masks of words (words, records)."""
-        held = np.zeros((len(names) // _BITS + 1, len(self)), dtype=np.uint64)
+        held = words.no_masks(len(names), len(self))
 
         def fill(word: int) -> None:
-            for bit, name in enumerate(names[word * _BITS : (word + 1) * _BITS]):
+            for bit, name in enumerate(names[word * words.BITS : (word + 1) * words.BITS]):
                 column = self.columns.get(f"k_{name}")
                 for chunk, (here, at) in () if column is None else self._pieces(words.as_words(column)):
                     held[word][here] |= words.there(chunk, at).astype(np.uint64) << np.uint64(bit)
@@ -200,7 +207,7 @@ class Records:
 
 
 def _read(names: Iterable[str], column: Callable[[str], np.ndarray], records: int) -> dict[str, np.ndarray]:
-    return dict(zip(names, cores.each(column, names, much=records > _MANY)))
+    return dict(zip(names, cores.each(column, names, much=records > cores.FEW)))
 
 
 def encode(

@@ -15,6 +15,8 @@ All start from the schema's declared odds and stay near them where there is litt
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -68,7 +70,7 @@ def train(
         first = expectation_maximisation(records, patterns, counts, chance, first)
     learnt = self_train(records, left, right, compared.codes, rarity, first)
     bits = learnt.weigh(records.schema, compared.codes, rarity)
-    return _with(learnt, raise_bits=_raise(records, left, right, bits, learnt))
+    return replace(learnt, raise_bits=_raise(records, left, right, bits, learnt))
 
 
 def _raise(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarray, model: Model) -> float:
@@ -78,10 +80,6 @@ def _raise(records: Records, left: np.ndarray, right: np.ndarray, bits: np.ndarr
     at = np.flatnonzero((records.alone[left] | records.alone[right]) & (bits > _HOPELESS))
     kept = graph.assign(records, left[at], right[at], bits[at])
     return graph.raise_bits(bits[at[kept]], model.people)
-
-
-def _with(model: Model, **changed: object) -> Model:
-    return Model(**{**model.__dict__, **changed})
 
 
 def expectation_maximisation(
@@ -96,7 +94,7 @@ def expectation_maximisation(
     most = records.most_pairs()
     model = start
     for _ in range(_ROUNDS):
-        model = _with(
+        model = replace(
             model,
             how="expectation maximisation",
             chance=tables(schema, tier, same, chance),
@@ -115,7 +113,7 @@ def expectation_maximisation(
         people = min(most, max(1.0, float(posterior.sum())))
         done = abs(people - model.people) < 1e-4 * people
         relatives = float(kin.sum())
-        model = _with(model, people=people, relatives=max(1e-3, relatives))
+        model = replace(model, people=people, relatives=max(1e-3, relatives))
         if done:
             break
     return model
@@ -271,7 +269,7 @@ def _learnt(
         both[name] = tuple(bits[at : at + GRADES**2].tolist())
         at += GRADES**2
     factors = dict(zip(rare, bits[at:].tolist()))
-    return _with(
+    return replace(
         first,
         how="self-trained",
         chance=chance,

@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 
 #: the word of a token that is missing
 NULL = np.uint64(0)
+#: keys of which a word of masks has a bit each
+BITS = 64
 
 
 def combined(columns: list[np.ndarray]) -> np.ndarray:
@@ -25,6 +27,11 @@ def mix(columns: list[np.ndarray], out: np.ndarray) -> np.ndarray:
     for column in columns[2:]:
         out += column
     return out
+
+
+def no_masks(keys: int, size: int) -> np.ndarray:
+    """Bit masks of keys (words, size), none of which is set."""
+    return np.zeros((keys // BITS + 1, size), dtype=np.uint64)
 
 
 def as_words(column: pa.ChunkedArray) -> pa.ChunkedArray:
