@@ -35,8 +35,13 @@ _OURS += ("address_line", "city", "zip", "sex", "birth_place", "occupation")
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--set", dest="sets", action="append", help=f"default: {', '.join(SETS)}")
-    options.add_argument("--holdout", action="store_true", help="the sets kept for reporting alone")
-    options.add_argument("--in-one", action="store_true", help="sets of two tables as one, for duplicates")
+    for option, sets, told in (
+        ("--holdout", HOLDOUT, "the sets kept for reporting alone"),
+        ("--in-one", IN_ONE, "sets of two tables as one, for duplicates"),
+    ):
+        options.add_argument(
+            option, dest="group", action="store_const", const=sets, default=SETS, help=told
+        )
     options.add_argument("--json", type=Path, default=datasets.CACHE / "results.json")
     options.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     chosen = options.parse_args()
@@ -44,7 +49,7 @@ def main() -> None:
         print(json.dumps(_splink(*chosen.one)))
         return
     results = []
-    for name in chosen.sets or (HOLDOUT if chosen.holdout else IN_ONE if chosen.in_one else SETS):
+    for name in chosen.sets or chosen.group:
         datasets.load(name)
         for system in SYSTEMS:
             print(f"{name}: {system} …", file=sys.stderr, flush=True)

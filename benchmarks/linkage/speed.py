@@ -54,29 +54,14 @@ def main() -> None:
 
 def increment(name: str, records: int, share: float, tier: str) -> list[measure.Ratio]:
     """A share of records changed, beside encoding and linking all."""
-    order = (
-        "--set",
-        name,
-        "--records",
-        str(records),
-        "--share",
-        str(share),
-        "--tier",
-        tier,
-        "--times",
-        "5",
-    )
+    given = {"set": name, "records": records, "share": share, "tier": tier, "times": 5}
+    order = [word for option, value in given.items() for word in (f"--{option}", str(value))]
     said = _printed(str(measure.LEADHUB), "increment", *order)
     equal = _EQUAL.search(said)
     note = f"{records:,} records; results equal: {equal[1] if equal else 'not said'}"
+    changed = f"{share * records:,.0f} changed, {tier}"
     return [
-        measure.Ratio(
-            f"{share * records:,.0f} changed, {tier}: {what} / encode, {run}",
-            float(f),
-            INCREMENT,
-            False,
-            note,
-        )
+        measure.Ratio(f"{changed}: {what} / encode, {run}", float(f), INCREMENT, False, note)
         for run, *figures in _NIGHT.findall(said)
         for what, f in zip(("wall", "cpu"), figures)
     ]

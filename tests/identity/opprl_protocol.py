@@ -2,7 +2,6 @@
 
 import math
 import random
-import sys
 from datetime import date
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from leadhub.identity import opprl
+from tests.identity.spark_session import spark_session
 
 # the primes of a key made for these tests (2048 bits), used nowhere else
 # fmt: off
@@ -152,19 +152,5 @@ class Reference:
 
 @pytest.fixture(scope="module")
 def reference():
-    from pyspark.sql import SparkSession
-
-    options = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.session.timeZone": "UTC",
-    }
-    builder = SparkSession.builder.master("local[1]").appName("opprl")
-    for name, value in options.items():
-        builder = builder.config(name, value)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        session = builder.getOrCreate()
+    with spark_session(1, "opprl") as session:
         yield Reference(session)
-        session.stop()

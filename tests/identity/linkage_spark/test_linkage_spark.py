@@ -1,7 +1,6 @@
 """The linkage schema on Spark gives what the single-machine engine gives, on the same data."""
 
 import re
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from leadhub.identity.linkage.model import from_facts
 from leadhub.identity.linkage.records import encode
 from leadhub.identity.linkage.schema import person
 from tests.identity import people
+from tests.identity.spark_session import spark_session
 
 pytest.importorskip("pyspark", reason="an optional extra: make spark")
 
@@ -35,28 +35,16 @@ TIERS = ("tokens", "fields")
 
 @pytest.fixture(scope="module")
 def spark():
-    from pyspark.sql import SparkSession
-
+    # on small tables compiling plans takes longer than interpreting them
     options = {
-        "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
         "spark.sql.shuffle.partitions": "2",
-        "spark.sql.session.timeZone": "UTC",
-        # on small tables compiling plans takes longer than interpreting them
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     }
-    builder = SparkSession.builder.master("local[2]").appName("linkage")
-    for name, value in options.items():
-        builder = builder.config(name, value)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYSPARK_PYTHON", sys.executable)
-        session = builder.getOrCreate()
+    with spark_session(2, "linkage", options) as session:
         yield session
-        session.stop()
 
 
 @pytest.fixture(scope="module")
