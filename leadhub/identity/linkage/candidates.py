@@ -18,6 +18,7 @@ import pyarrow as pa
 from leadhub.foundation import cores
 from leadhub.identity import keyed
 from leadhub.identity.linkage import limits as frozen
+from leadhub.identity.linkage import words
 from leadhub.identity.linkage.limits import Limits
 from leadhub.identity.linkage.records import Records
 from leadhub.identity.linkage.sieve import ROW_BITS
@@ -104,7 +105,7 @@ class _Found:
 
     def _settle(self) -> None:
         self._waiting.append(self._distinct)
-        self._distinct = _distinct(np.concatenate(self._waiting))
+        self._distinct = words.distinct(np.concatenate(self._waiting))
         self._waiting = []
 
 
@@ -203,17 +204,6 @@ def per_person(records: Records, sizes: list[np.ndarray]) -> int:
     return max(most)
 
 
-def _distinct(values: np.ndarray) -> np.ndarray:
-    """Sorted, each once: sorting is several times faster than hashing here."""
-    values = in_order(values)
-    return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
-
-
-def in_order(values: np.ndarray) -> np.ndarray:
-    """Many by polars, which sorts words on all cores."""
-    return np.sort(values) if len(values) < cores.FEW else pl.Series(values).sort().to_numpy()
-
-
 def _all(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
     tokens = records.key(name)
     rows = np.flatnonzero(tokens != NULL)
@@ -223,10 +213,9 @@ def _all(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
 def blocks_of(block: np.ndarray, rows: np.ndarray) -> Blocks:
     """Sorting words that hold the token's high bits and the row number is several times faster than
     sorting by token; two tokens that fall together propose a pair more, and no wrong link."""
-    packed = in_order((block << ROW_BITS) | rows.astype(np.uint64))
+    packed = words.in_order((block << ROW_BITS) | rows.astype(np.uint64))
     block = packed >> ROW_BITS
-    new = np.concatenate([[True], block[1:] != block[:-1]]) if len(block) else np.zeros(0, dtype=bool)
-    start = np.flatnonzero(new)
+    start = np.flatnonzero(words.begins(block))
     size = np.diff(np.append(start, len(block)))
     row = (packed & ((np.uint64(1) << ROW_BITS) - np.uint64(1))).astype(np.int32)
     return Blocks(block[start], row, start, size)

@@ -242,8 +242,8 @@ class _Few:
 
 
 def _distinct(few: _Few, made: list[np.ndarray], also: tuple[np.ndarray, np.ndarray] | None) -> _Pairs:
-    packed = candidates.in_order(np.concatenate([*made, *([few.given(*also)] if also else [])]))
+    packed = words.in_order(np.concatenate([*made, *([few.given(*also)] if also else [])]))
     pair, key = packed >> _KEY_BITS, (packed & np.uint64(_GIVEN)).astype(np.int64)
-    new = np.concatenate([[True], pair[1:] != pair[:-1]]) if len(pair) else np.zeros(0, dtype=bool)
+    new = words.begins(pair)
     one, row = np.divmod(pair[new].astype(np.int64), max(1, len(few.records)))
     return _Pairs(one, row, np.cumsum(new) - 1, key)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from leadhub.identity.linkage.words import NULL
+from leadhub.identity.linkage.words import NULL, distinct
 
 _NOTHING = -1
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93))
@@ -216,5 +216,4 @@ def _alike(number: np.ndarray, token: np.ndarray) -> np.ndarray:
             break
         one, other = number[at], number[at + step]
         found.append(_packed(one[one != other], other[one != other]))
-    pairs = pl.Series(np.concatenate(found)).sort().to_numpy()
-    return pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if len(pairs) else pairs
+    return distinct(np.concatenate(found))
